@@ -1,0 +1,5 @@
+//! An application server herd on a hand-rolled event loop with asyncio's Protocol/Transport model.
+
+pub mod herd;
+pub mod places;
+pub mod wire;
