@@ -1,1 +1,3 @@
-//! Placeholder.
+//! What a server knows and decides: no loop, no clock, no socket.
+
+pub mod name;

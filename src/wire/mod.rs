@@ -1,1 +1,1 @@
-//! Placeholder.
+//! What stands on the wire: bytes to lines, bytes to HTTP messages. No I/O.
