@@ -1,0 +1,11 @@
+//! Who makes things happen: the socket driver of the real world, and the simulated network of the tests.
+//!
+//! Both own what the loop does not, sockets and clocks, and call the same methods of the same
+//! [`EventLoop`](crate::event_loop::EventLoop). The only rooms that know mio are here.
+
+mod resolver;
+mod signals;
+pub mod sockets;
+mod token;
+
+pub use self::sockets::Sockets;

@@ -1,0 +1,512 @@
+//! The real world: mio's readiness, sockets and the clocks, made into the loop's turns.
+//!
+//! mio reports edges, so whoever has been reported ready stays so until a call has said `WouldBlock` or come up short:
+//! - Every socket is registered once, for both directions, and keeps what it is known to be in [`Readiness`].
+//! - `reads` and `writes` are queues of sockets that can go on. Each gets one call per turn and goes to the back, so
+//!   that nobody starves; the poll does not sleep while somebody waits there.
+//! - A short read means drained only if no end or error was reported with it: those come once.
+//! - A token carries the loop's generation, so an event that is older than its slot's owner finds nobody.
+//! - A listener that stopped for its budget or for want of descriptors is visited again; no new edge would come.
+//! - `take_error` eats the error, so it is asked exactly once, and only about a socket that is connecting.
+//!
+//! What it does not do: it decides nothing about connections; that is the loop's.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use mio::event::Event;
+use mio::net::{TcpListener, TcpStream};
+use mio::{Events, Interest, Poll, Waker};
+use slab::Slab;
+
+use super::resolver::Resolver;
+use super::signals::Signals;
+use super::token::{self, Subject};
+use crate::event_loop::{ConnId, Endpoints, EventLoop, ListenerId, Request};
+
+/// The driver: one poll, all sockets of one loop.
+pub struct Sockets {
+    poll: Poll,
+    events: Events,
+    sockets: Vec<Option<Socket>>,
+    attempts: Slab<Attempt>,
+    listeners: Vec<Option<Listening>>,
+    provided: Vec<std::net::TcpListener>,
+    reads: VecDeque<ConnId>,
+    writes: VecDeque<ConnId>,
+    accepts: VecDeque<ListenerId>,
+    buffer: Box<[u8]>,
+    waker: Arc<Waker>,
+    resolver: Option<Resolver>,
+    signals: Option<Signals>,
+}
+
+/// A connected socket.
+struct Socket {
+    id: ConnId,
+    stream: TcpStream,
+    readable: Readiness,
+    writable: bool,
+    /// It stands in `reads`.
+    reading: bool,
+    /// It stands in `writes`.
+    writing: bool,
+}
+
+/// What is known of a socket's incoming side.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Readiness {
+    /// Nothing to read, until the next edge.
+    Drained,
+    /// There may be something; it stands in `reads`, unless the loop does not want it.
+    Ready,
+    /// The end or an error was reported: read until it shows.
+    Ending,
+}
+
+/// A socket that is connecting.
+struct Attempt {
+    id: ConnId,
+    address: SocketAddr,
+    stream: TcpStream,
+}
+
+struct Listening {
+    id: ListenerId,
+    socket: TcpListener,
+}
+
+impl Sockets {
+    /// A driver without sockets. Fails if the system is out of descriptors.
+    pub fn new() -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let waker = Arc::new(Waker::new(poll.registry(), token::WAKER)?);
+        Ok(Self {
+            poll,
+            events: Events::with_capacity(EVENTS),
+            sockets: Vec::new(),
+            attempts: Slab::new(),
+            listeners: Vec::new(),
+            provided: Vec::new(),
+            reads: VecDeque::new(),
+            writes: VecDeque::new(),
+            accepts: VecDeque::new(),
+            buffer: vec![0; READ].into_boxed_slice(),
+            waker,
+            resolver: None,
+            signals: None,
+        })
+    }
+
+    /// Gives a socket that is bound already: when the loop asks to listen on its address, this one is used. So a process
+    /// can inherit its sockets, and a test can know its ports before it starts.
+    pub fn provide(&mut self, listener: std::net::TcpListener) {
+        self.provided.push(listener);
+    }
+
+    /// Runs the loop until it is stopped. Fails if the poll itself does.
+    pub fn run<S>(&mut self, event_loop: &mut EventLoop<S>) -> io::Result<()> {
+        while !event_loop.is_stopped() {
+            self.turn(event_loop, None)?;
+        }
+        self.obey(event_loop);
+        Ok(())
+    }
+
+    /// One turn: sends what is to be sent, then sleeps until something happens, the loop's next deadline, or `at_most` is over.
+    pub fn turn<S>(&mut self, event_loop: &mut EventLoop<S>, at_most: Option<Duration>) -> io::Result<()> {
+        self.obey(event_loop);
+        let now = self.sleep(event_loop, at_most)?;
+        event_loop.advance(now, SystemTime::now());
+        self.dispatch(event_loop);
+        self.read(event_loop);
+        self.accept(event_loop);
+        event_loop.end_turn();
+        Ok(())
+    }
+
+    /// Polls; a signal that interrupts it does not shorten the sleep.
+    fn sleep<S>(&mut self, event_loop: &EventLoop<S>, at_most: Option<Duration>) -> io::Result<Instant> {
+        let busy = !self.reads.is_empty() || !self.writes.is_empty() || !self.accepts.is_empty();
+        let mut now = Instant::now();
+        let until = match (busy, at_most) {
+            (true, _) => Some(now),
+            (false, Some(at_most)) => {
+                Some(event_loop.next_deadline().map_or(now + at_most, |next| next.min(now + at_most)))
+            }
+            (false, None) => event_loop.next_deadline(),
+        };
+        loop {
+            let timeout = until.map(|until| until.saturating_duration_since(now));
+            match self.poll.poll(&mut self.events, timeout) {
+                Ok(()) => return Ok(Instant::now()),
+                Err(error) if error.kind() == ErrorKind::Interrupted => now = Instant::now(),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Takes the poll's events apart: who can go on.
+    fn dispatch<S>(&mut self, event_loop: &mut EventLoop<S>) {
+        let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
+        for event in &events {
+            match Subject::of(event.token()) {
+                Subject::Connection(slot) => self.ready(event_loop, slot, event),
+                Subject::Attempt(slot) => self.attempted(event_loop, slot),
+                Subject::Listener(slot) => {
+                    if let Some(Some(listening)) = self.listeners.get(slot) {
+                        self.accepts.push_back(listening.id);
+                    }
+                }
+                Subject::Waker => self.hear(event_loop),
+                Subject::Signals => {
+                    for signal in self.signals.as_mut().map(Signals::pending).unwrap_or_default() {
+                        event_loop.signalled(signal);
+                    }
+                }
+            }
+        }
+        self.events = events;
+    }
+
+    fn ready<S>(&mut self, event_loop: &EventLoop<S>, slot: usize, event: &Event) {
+        let Some(Some(socket)) = self.sockets.get_mut(slot) else { return };
+        let id = socket.id;
+        if token::connection(id) != event.token() {
+            return;
+        }
+        if event.is_read_closed() || event.is_error() {
+            socket.readable = Readiness::Ending;
+        } else if event.is_readable() {
+            socket.readable = socket.readable.max(Readiness::Ready);
+        }
+        socket.writable |= event.is_writable();
+        if socket.readable != Readiness::Drained && event_loop.wants_read(id) {
+            self.queue_read(id);
+        }
+        if event.is_writable() && !event_loop.pending(id).is_empty() {
+            self.queue_write(id);
+        }
+    }
+
+    /// The resolver has something to say.
+    fn hear<S>(&mut self, event_loop: &mut EventLoop<S>) {
+        while let Some(answer) = self.resolver.as_ref().and_then(Resolver::answer) {
+            event_loop.resolved(answer.id, answer.found);
+        }
+    }
+
+    /// One read for each that can, and to the back of the queue.
+    fn read<S>(&mut self, event_loop: &mut EventLoop<S>) {
+        for _ in 0..self.reads.len() {
+            let Some(id) = self.reads.pop_front() else { return };
+            let Some(socket) = socket(&mut self.sockets, id) else { continue };
+            socket.reading = false;
+            // Not wanted now: `ResumeReading` brings it back.
+            if !event_loop.wants_read(id) {
+                continue;
+            }
+            match socket.stream.read(&mut self.buffer) {
+                Ok(0) => {
+                    socket.readable = Readiness::Drained;
+                    event_loop.received_eof(id);
+                }
+                Ok(count) => {
+                    if count < READ && socket.readable == Readiness::Ready {
+                        socket.readable = Readiness::Drained;
+                    } else {
+                        self.queue_read(id);
+                    }
+                    event_loop.received(id, &self.buffer[..count]);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => socket.readable = Readiness::Drained,
+                Err(error) if error.kind() == ErrorKind::Interrupted => self.queue_read(id),
+                Err(error) => event_loop.lost(id, error),
+            }
+        }
+    }
+
+    fn queue_read(&mut self, id: ConnId) {
+        if let Some(socket) = socket(&mut self.sockets, id)
+            && !std::mem::replace(&mut socket.reading, true)
+        {
+            self.reads.push_back(id);
+        }
+    }
+
+    /// Does what the loop asks for and sends what it has, until neither is left.
+    fn obey<S>(&mut self, event_loop: &mut EventLoop<S>) {
+        for _ in 0..self.writes.len() {
+            if let Some(id) = self.writes.pop_front() {
+                if let Some(socket) = socket(&mut self.sockets, id) {
+                    socket.writing = false;
+                }
+                self.write(event_loop, id);
+            }
+        }
+        loop {
+            while let Some(request) = event_loop.poll_request() {
+                self.perform(event_loop, request);
+            }
+            match event_loop.next_dirty() {
+                Some(id) => self.write(event_loop, id),
+                None => return,
+            }
+        }
+    }
+
+    /// One write; what is left goes out next turn, or when the socket takes it.
+    fn write<S>(&mut self, event_loop: &mut EventLoop<S>, id: ConnId) {
+        let Some(socket) = socket(&mut self.sockets, id) else { return };
+        if !socket.writable || socket.writing {
+            return;
+        }
+        let pending = event_loop.pending(id);
+        if pending.is_empty() {
+            return;
+        }
+        let piece = &pending[..pending.len().min(WRITE)];
+        match socket.stream.write(piece) {
+            Ok(count) => {
+                let more = count < pending.len();
+                event_loop.sent(id, count);
+                if more {
+                    self.queue_write(id);
+                }
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => socket.writable = false,
+            Err(error) if error.kind() == ErrorKind::Interrupted => self.queue_write(id),
+            Err(error) => event_loop.lost(id, error),
+        }
+    }
+
+    fn queue_write(&mut self, id: ConnId) {
+        if let Some(socket) = socket(&mut self.sockets, id)
+            && !std::mem::replace(&mut socket.writing, true)
+        {
+            self.writes.push_back(id);
+        }
+    }
+
+    fn perform<S>(&mut self, event_loop: &mut EventLoop<S>, request: Request) {
+        match request {
+            Request::Listen { listener, address } => match self.bind(listener, address) {
+                Ok(address) => event_loop.listening(listener, address),
+                Err(error) => event_loop.listen_failed(listener, error),
+            },
+            Request::Accept { listener } => self.accepts.push_back(listener),
+            Request::Unlisten { listener } => {
+                if let Some(place) = self.listeners.get_mut(listener.index())
+                    && let Some(mut listening) = place.take_if(|listening| listening.id == listener)
+                {
+                    let _ = self.poll.registry().deregister(&mut listening.socket);
+                }
+            }
+            Request::Resolve { id, host, port } => self.resolve(event_loop, id, host, port),
+            Request::Connect { id, address } => {
+                if let Err(error) = self.connect(id, address) {
+                    event_loop.connect_failed(id, address, error);
+                }
+            }
+            Request::ResumeReading { id } => {
+                if socket(&mut self.sockets, id).is_some_and(|socket| socket.readable != Readiness::Drained) {
+                    self.queue_read(id);
+                }
+            }
+            Request::ShutdownWrite { id } => {
+                if let Some(socket) = socket(&mut self.sockets, id) {
+                    // A peer that has vanished makes this fail; the next read says so.
+                    let _ = socket.stream.shutdown(Shutdown::Write);
+                }
+            }
+            Request::Close { id } => self.drop_sockets(id),
+            Request::WatchSignal { signal } => {
+                let watched = self.watched_signals().and_then(|signals| signals.watch(signal));
+                if let Err(error) = watched {
+                    log::error!("{signal:?} cannot be watched: {error}");
+                }
+            }
+        }
+    }
+
+    fn drop_sockets(&mut self, id: ConnId) {
+        if let Some(place) = self.sockets.get_mut(id.index())
+            && let Some(mut socket) = place.take_if(|socket| socket.id == id)
+        {
+            let _ = self.poll.registry().deregister(&mut socket.stream);
+        }
+        if !self.attempts.is_empty() {
+            self.attempts.retain(|_, attempt| attempt.id != id);
+        }
+    }
+
+    fn watched_signals(&mut self) -> io::Result<&mut Signals> {
+        if self.signals.is_none() {
+            self.signals = Some(Signals::new(self.poll.registry(), token::SIGNALS)?);
+        }
+        Ok(self.signals.as_mut().expect("made above"))
+    }
+
+    // Listening.
+
+    fn bind(&mut self, listener: ListenerId, address: SocketAddr) -> io::Result<SocketAddr> {
+        let given = self.provided.iter().position(|given| given.local_addr().is_ok_and(|local| local == address));
+        let socket = match given {
+            Some(place) => self.provided.swap_remove(place),
+            None => bind(address)?,
+        };
+        socket.set_nonblocking(true)?;
+        let mut socket = TcpListener::from_std(socket);
+        let local = socket.local_addr()?;
+        self.poll.registry().register(&mut socket, token::listener(listener), Interest::READABLE)?;
+        if self.listeners.len() <= listener.index() {
+            self.listeners.resize_with(listener.index() + 1, || None);
+        }
+        self.listeners[listener.index()] = Some(Listening { id: listener, socket });
+        Ok(local)
+    }
+
+    /// At most [`ACCEPTS`] for each listener that has somebody waiting.
+    fn accept<S>(&mut self, event_loop: &mut EventLoop<S>) {
+        for _ in 0..self.accepts.len() {
+            let Some(id) = self.accepts.pop_front() else { return };
+            for left in (0..ACCEPTS).rev() {
+                let Some(Some(listening)) = self
+                    .listeners
+                    .get(id.index())
+                    .filter(|place| place.as_ref().is_some_and(|listening| listening.id == id))
+                else {
+                    break;
+                };
+                match listening.socket.accept() {
+                    Ok((stream, peer)) => {
+                        self.accepted(event_loop, id, stream, peer);
+                        if left == 0 {
+                            self.accepts.push_back(id);
+                        }
+                    }
+                    Err(error) => match error.kind() {
+                        ErrorKind::WouldBlock => break,
+                        ErrorKind::ConnectionAborted | ErrorKind::Interrupted => {}
+                        _ => {
+                            event_loop.accept_failed(id, error);
+                            break;
+                        }
+                    },
+                }
+            }
+        }
+    }
+
+    fn accepted<S>(
+        &mut self,
+        event_loop: &mut EventLoop<S>,
+        listener: ListenerId,
+        stream: TcpStream,
+        peer: SocketAddr,
+    ) {
+        let Ok(local) = stream.local_addr() else { return };
+        // The socket has to be in its place before the protocol is called, which may close it: requests come after.
+        if let Some(id) = event_loop.accepted(listener, Endpoints { peer, local }) {
+            self.place(event_loop, id, stream);
+        }
+    }
+
+    // Connecting.
+
+    fn resolve<S>(&mut self, event_loop: &mut EventLoop<S>, id: ConnId, host: String, port: u16) {
+        if self.resolver.is_none() {
+            match Resolver::start(Arc::clone(&self.waker)) {
+                Ok(resolver) => self.resolver = Some(resolver),
+                Err(error) => return event_loop.resolved(id, Err(error)),
+            }
+        }
+        self.resolver.as_ref().expect("started above").ask(id, host, port);
+    }
+
+    fn connect(&mut self, id: ConnId, address: SocketAddr) -> io::Result<()> {
+        let mut stream = TcpStream::connect(address)?;
+        let entry = self.attempts.vacant_entry();
+        let token = token::attempt(entry.key());
+        self.poll.registry().register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
+        entry.insert(Attempt { id, address, stream });
+        Ok(())
+    }
+
+    /// An attempt has got somewhere, or pretends to.
+    fn attempted<S>(&mut self, event_loop: &mut EventLoop<S>, key: usize) {
+        let Some(attempt) = self.attempts.get(key) else { return };
+        let outcome = match attempt.stream.take_error() {
+            Ok(Some(error)) | Err(error) => Err(error),
+            Ok(None) => match attempt.stream.peer_addr() {
+                Ok(peer) => attempt.stream.local_addr().map(|local| Endpoints { peer, local }),
+                // Still under way.
+                Err(error) if error.kind() == ErrorKind::NotConnected => return,
+                Err(error) => Err(error),
+            },
+        };
+        let mut attempt = self.attempts.remove(key);
+        let _ = self.poll.registry().deregister(&mut attempt.stream);
+        match outcome {
+            Ok(endpoints) => {
+                if event_loop.connected(attempt.id, endpoints) {
+                    self.attempts.retain(|_, other| other.id != attempt.id);
+                    self.place(event_loop, attempt.id, attempt.stream);
+                }
+            }
+            Err(error) => event_loop.connect_failed(attempt.id, attempt.address, error),
+        }
+    }
+
+    /// Gives a connected socket its place in the table.
+    fn place<S>(&mut self, event_loop: &mut EventLoop<S>, id: ConnId, mut stream: TcpStream) {
+        let registered = stream.set_nodelay(true).and_then(|()| {
+            let interest = Interest::READABLE | Interest::WRITABLE;
+            self.poll.registry().register(&mut stream, token::connection(id), interest)
+        });
+        if let Err(error) = registered {
+            return event_loop.lost(id, error);
+        }
+        if self.sockets.len() <= id.index() {
+            self.sockets.resize_with(id.index() + 1, || None);
+        }
+        // New sockets can be written to; whether there is something to read, the first edge tells.
+        let socket =
+            Socket { id, stream, readable: Readiness::Drained, writable: true, reading: false, writing: false };
+        self.sockets[id.index()] = Some(socket);
+    }
+}
+
+fn socket(sockets: &mut [Option<Socket>], id: ConnId) -> Option<&mut Socket> {
+    sockets.get_mut(id.index())?.as_mut().filter(|socket| socket.id == id)
+}
+
+/// Binds with SO_REUSEADDR, as servers do, so that a restart need not wait for old connections to be forgotten.
+fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// The most bytes one connection is read from in a turn; the size of the one read buffer.
+const READ: usize = 64 * 1024;
+
+/// The most bytes one connection is sent in a turn.
+const WRITE: usize = 64 * 1024;
+
+/// The most connections one listener accepts in a turn.
+const ACCEPTS: usize = 64;
+
+/// How many events one poll reports; the rest comes with the next.
+const EVENTS: usize = 1024;
+
+/// How many connections may wait to be accepted.
+const BACKLOG: i32 = 1024;

@@ -1,0 +1,258 @@
+//! Plaintext on one side, the bytes of the wire on the other: TCP is the identity, TLS is rustls.
+//!
+//! The only file that names rustls' connection types. Rules, each learnt from somebody's bug:
+//! - rustls never sees the socket. Bytes go in by slices, records come out into the connection's write buffer, so one
+//!   number says how much waits to be sent, and one pair of marks governs it.
+//! - After *every* step what rustls wants to write is taken: alerts, tickets and key updates come from reading too.
+//! - Plaintext is drained before more is fed: rustls refuses to hold more than 16 KiB of it.
+//! - What arrives while the protocol has paused reading stays ciphertext, here in `unread`; it is at most one read.
+//! - An error is final. Its alert is queued first; nothing is read after it.
+//! - An end without close_notify is an error, not an end.
+//!
+//! What it does not do: phases, marks and timeouts (see `connection`), certificates and trust (the application's
+//! `ClientConfig` and `ServerConfig`).
+
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, ServerConfig, ServerConnection};
+
+use super::buffer::WriteBuffer;
+
+/// How a connection that we make is protected.
+#[derive(Clone, Debug)]
+pub enum Security {
+    /// Plain TCP.
+    Plain,
+    /// TLS; the server's certificate must be good for this name.
+    Tls(Arc<ClientConfig>, ServerName<'static>),
+}
+
+/// How the connections that we accept are protected.
+#[derive(Clone, Debug)]
+pub enum ServerSecurity {
+    /// Plain TCP.
+    Plain,
+    /// TLS with this certificate and these demands on the client's.
+    Tls(Arc<ServerConfig>),
+}
+
+/// What was agreed on in a TLS handshake.
+#[derive(Clone, Copy, Debug)]
+pub struct TlsInfo<'a> {
+    /// The version, as `TLSv1_3`.
+    pub version: Option<rustls::ProtocolVersion>,
+    /// The cipher suite.
+    pub cipher_suite: Option<rustls::CipherSuite>,
+    /// The application protocol (ALPN).
+    pub alpn: Option<&'a [u8]>,
+    /// The name that the client asked for (SNI); on servers only.
+    pub server_name: Option<&'a str>,
+    /// The peer's certificate and what came with it, the peer's own first.
+    pub peer_certificates: Option<&'a [CertificateDer<'static>]>,
+}
+
+/// What stands between a protocol and its socket.
+pub(super) enum Channel {
+    Plain,
+    Tls(Box<Tls>),
+}
+
+/// What became of the bytes that were fed.
+pub(super) enum Step {
+    /// The handshake is done; call again.
+    Established,
+    /// Plaintext was put into the scratch buffer; call again.
+    Data,
+    /// The peer's close_notify came after everything else.
+    Ended,
+    /// All is used up.
+    Hungry,
+}
+
+impl Channel {
+    pub(super) fn connecting(security: Security) -> io::Result<Self> {
+        match security {
+            Security::Plain => Ok(Self::Plain),
+            Security::Tls(config, name) => {
+                let connection = ClientConnection::new(config, name).map_err(invalid)?;
+                Ok(Self::tls(connection.into()))
+            }
+        }
+    }
+
+    pub(super) fn accepted(security: &ServerSecurity) -> io::Result<Self> {
+        match security {
+            ServerSecurity::Plain => Ok(Self::Plain),
+            ServerSecurity::Tls(config) => {
+                let connection = ServerConnection::new(Arc::clone(config)).map_err(invalid)?;
+                Ok(Self::tls(connection.into()))
+            }
+        }
+    }
+
+    fn tls(mut connection: rustls::Connection) -> Self {
+        // The write buffer is bounded by the marks, not twice.
+        connection.set_buffer_limit(None);
+        Self::Tls(Box::new(Tls { connection, unread: Vec::new(), early: 0, ended: false, handshaking: true }))
+    }
+
+    /// Starts the handshake, if there is one: a client's hello goes into `outgoing`.
+    pub(super) fn begin(&mut self, outgoing: &mut WriteBuffer) -> io::Result<()> {
+        match self {
+            Self::Plain => Ok(()),
+            Self::Tls(tls) => tls.take_records(outgoing),
+        }
+    }
+
+    /// Puts plaintext on its way. Before the handshake is done it waits inside.
+    pub(super) fn write(&mut self, data: &[u8], outgoing: &mut WriteBuffer) -> io::Result<()> {
+        match self {
+            Self::Plain => outgoing.extend(data),
+            Self::Tls(tls) => {
+                if tls.handshaking {
+                    tls.early += data.len();
+                }
+                // A record at a time, so that rustls' own queue stays small.
+                for piece in data.chunks(RECORD) {
+                    tls.connection.writer().write_all(piece)?;
+                    tls.take_records(outgoing)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Bytes written that are not in the write buffer yet, because the handshake is not done.
+    pub(super) fn held_back(&self) -> usize {
+        match self {
+            Self::Plain => 0,
+            Self::Tls(tls) => tls.early,
+        }
+    }
+
+    /// Says that we send nothing more.
+    pub(super) fn finish(&mut self, outgoing: &mut WriteBuffer) -> io::Result<()> {
+        match self {
+            Self::Plain => Ok(()),
+            Self::Tls(tls) => {
+                tls.connection.send_close_notify();
+                tls.take_records(outgoing)
+            }
+        }
+    }
+
+    pub(super) fn info(&self) -> Option<TlsInfo<'_>> {
+        let Self::Tls(tls) = self else { return None };
+        Some(TlsInfo {
+            version: tls.connection.protocol_version(),
+            cipher_suite: tls.connection.negotiated_cipher_suite().map(|suite| suite.suite()),
+            alpn: tls.connection.alpn_protocol(),
+            server_name: match &tls.connection {
+                rustls::Connection::Server(server) => server.server_name(),
+                rustls::Connection::Client(_) => None,
+            },
+            peer_certificates: tls.connection.peer_certificates(),
+        })
+    }
+}
+
+/// A TLS connection without its socket.
+pub(super) struct Tls {
+    connection: rustls::Connection,
+    unread: Vec<u8>,
+    early: usize,
+    handshaking: bool,
+    ended: bool,
+}
+
+impl Tls {
+    /// Takes from the front of `wire` what can be used and says what came of it. Plaintext is appended to `plaintext`.
+    pub(super) fn receive(
+        &mut self,
+        wire: &mut &[u8],
+        plaintext: &mut Vec<u8>,
+        outgoing: &mut WriteBuffer,
+    ) -> io::Result<Step> {
+        loop {
+            let state = self.connection.process_new_packets().map_err(|error| {
+                // The peer is told why before it is left; that this may fail too changes nothing.
+                let _ = self.take_records(outgoing);
+                invalid(error)
+            });
+            let state = state?;
+            self.take_records(outgoing)?;
+            if self.handshaking && !self.connection.is_handshaking() {
+                self.handshaking = false;
+                self.early = 0;
+                return Ok(Step::Established);
+            }
+            let count = state.plaintext_bytes_to_read();
+            if count > 0 {
+                let start = plaintext.len();
+                plaintext.resize(start + count, 0);
+                self.connection.reader().read_exact(&mut plaintext[start..])?;
+            }
+            if plaintext.len() >= ENOUGH {
+                return Ok(Step::Data);
+            }
+            if wire.is_empty() || state.peer_has_closed() {
+                return Ok(if !plaintext.is_empty() {
+                    Step::Data
+                } else if state.peer_has_closed() && !self.ended {
+                    self.ended = true;
+                    Step::Ended
+                } else {
+                    Step::Hungry
+                });
+            }
+            self.connection.read_tls(wire)?;
+        }
+    }
+
+    /// The socket has ended. Without a close_notify before, that is an error.
+    pub(super) fn receive_eof(&mut self) -> io::Result<()> {
+        if self.ended {
+            return Ok(());
+        }
+        let what = if self.handshaking {
+            "the peer closed the connection during the TLS handshake"
+        } else {
+            "the peer closed the connection without TLS close_notify: what it sent may be cut short"
+        };
+        Err(io::Error::new(io::ErrorKind::UnexpectedEof, what))
+    }
+
+    /// Keeps what arrived for when the protocol reads again.
+    pub(super) fn stash(&mut self, wire: &[u8]) {
+        self.unread.extend_from_slice(wire);
+    }
+
+    /// Whether something was kept.
+    pub(super) fn has_unread(&self) -> bool {
+        !self.unread.is_empty()
+    }
+
+    /// What was kept.
+    pub(super) fn unstash(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.unread)
+    }
+
+    fn take_records(&mut self, outgoing: &mut WriteBuffer) -> io::Result<()> {
+        while self.connection.wants_write() {
+            self.connection.write_tls(outgoing)?;
+        }
+        Ok(())
+    }
+}
+
+fn invalid(error: rustls::Error) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+/// The most plaintext in one TLS record (RFC 8446, 5.1).
+const RECORD: usize = 16 * 1024;
+
+/// Plaintext handed to a protocol at once, in bytes, give or take a record.
+const ENOUGH: usize = 64 * 1024;

@@ -1,0 +1,218 @@
+//! One connection as the loop sees it: how far it is, what waits to be sent, what its protocol is owed, its deadline.
+//!
+//! No callback is made here. A method changes the connection and says whether somebody must look at it again; `hub`
+//! keeps the lists of those, `mod` makes the calls.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::buffer::{Spares, WriteBuffer};
+use super::channel::Channel;
+use super::dial::Dial;
+use super::id::ListenerId;
+
+/// A slot of the hub's table.
+pub(super) struct Connection {
+    pub(super) generation: u32,
+    pub(super) phase: Phase,
+    pub(super) reading: Reading,
+    pub(super) writing: Writing,
+    pub(super) channel: Channel,
+    pub(super) outgoing: WriteBuffer,
+    pub(super) marks: Marks,
+    pub(super) flow: Flow,
+    pub(super) deadline: Deadline,
+    pub(super) endpoints: Endpoints,
+    pub(super) close_timeout: Duration,
+    /// Who accepted it, if we did not make it.
+    pub(super) listener: Option<ListenerId>,
+    /// Somebody wants its protocol woken.
+    pub(super) wake: bool,
+    /// It stands in the list of those that have something to send.
+    pub(super) dirty: bool,
+    /// It stands in the list of those that are owed a callback.
+    pub(super) unsettled: bool,
+}
+
+/// How far a connection is. It only ever moves down this list.
+pub(super) enum Phase {
+    /// Looking for an address that answers.
+    Connecting(Dial),
+    /// TLS is being agreed on.
+    Handshaking,
+    /// `connection_made` was called; data flows.
+    Open,
+    /// Nothing more is taken from either side; what waits is sent, then it ends for this reason.
+    Closing(Option<io::Error>),
+    /// As `Closing`, but afterwards the peer's bytes are read and thrown away for this long.
+    ClosingSlowly(Duration),
+    /// All is sent and said; this many more of the peer's bytes are thrown away, so that they do not reset what we said.
+    Lingering(usize),
+    /// The protocol is owed its `connection_lost`.
+    Ended(Option<io::Error>),
+    /// It had it. The slot is free again once the driver has heard that it may drop the socket.
+    Lost,
+}
+
+/// What the protocol wants of the peer's bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Reading {
+    Flowing,
+    Paused,
+    /// There will be none.
+    Ended,
+}
+
+/// Our half of the connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Writing {
+    Open,
+    /// `write_eof` was called: a FIN follows what waits.
+    Finishing,
+    /// The FIN is on its way.
+    Finished,
+}
+
+/// What the protocol knows, or is about to be told, of its write buffer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Flow {
+    Free,
+    PauseDue,
+    Paused,
+    ResumeDue,
+}
+
+/// The water marks of a write buffer, in bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Marks {
+    pub(super) high: usize,
+    pub(super) low: usize,
+}
+
+impl Default for Marks {
+    /// asyncio's: 64 KiB and a quarter of it.
+    fn default() -> Self {
+        Self { high: 64 * 1024, low: 16 * 1024 }
+    }
+}
+
+/// The two ends of a connection, unknown while it is being made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Endpoints {
+    /// Theirs.
+    pub peer: SocketAddr,
+    /// Ours.
+    pub local: SocketAddr,
+}
+
+/// When a connection must have got on, and which entry of the timers stands for that.
+///
+/// Moving the deadline later costs nothing: the entry comes up at the old time, finds the new one and is set again.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Deadline {
+    pub(super) at: Option<Instant>,
+    pub(super) alarm: Option<Instant>,
+}
+
+impl Connection {
+    pub(super) fn new(generation: u32, phase: Phase, channel: Channel) -> Self {
+        let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
+        Self {
+            generation,
+            phase,
+            reading: Reading::Flowing,
+            writing: Writing::Open,
+            channel,
+            outgoing: WriteBuffer::default(),
+            marks: Marks::default(),
+            flow: Flow::Free,
+            deadline: Deadline::default(),
+            endpoints: Endpoints { peer: nowhere, local: nowhere },
+            close_timeout: CLOSE_TIMEOUT,
+            listener: None,
+            wake: false,
+            dirty: false,
+            unsettled: false,
+        }
+    }
+
+    /// Whether `write` is still accepted.
+    pub(super) fn is_writable(&self) -> bool {
+        let alive = matches!(self.phase, Phase::Connecting(_) | Phase::Handshaking | Phase::Open);
+        alive && self.writing == Writing::Open
+    }
+
+    /// Whether `close` or `abort` was called, or the connection has ended by itself.
+    pub(super) fn is_closing(&self) -> bool {
+        !matches!(self.phase, Phase::Connecting(_) | Phase::Handshaking | Phase::Open)
+    }
+
+    /// Whether the driver should read from the socket.
+    pub(super) fn wants_read(&self) -> bool {
+        match self.phase {
+            Phase::Handshaking | Phase::Lingering(_) => true,
+            Phase::Open => self.reading == Reading::Flowing,
+            _ => false,
+        }
+    }
+
+    /// Bytes that were written and have not been taken by the system.
+    pub(super) fn unsent(&self) -> usize {
+        self.outgoing.len() + self.channel.held_back()
+    }
+
+    pub(super) fn write(&mut self, data: &[u8], spares: &mut Spares) -> io::Result<()> {
+        self.outgoing.prepare(spares);
+        self.channel.write(data, &mut self.outgoing)
+    }
+
+    /// Compares what waits with the marks; true if the protocol is owed a callback. A pause that was never told is
+    /// taken back silently.
+    pub(super) fn update_flow(&mut self) -> bool {
+        let unsent = self.unsent();
+        self.flow = match self.flow {
+            Flow::Free if unsent > self.marks.high => Flow::PauseDue,
+            Flow::Paused if unsent <= self.marks.low => Flow::ResumeDue,
+            Flow::ResumeDue if unsent > self.marks.high => Flow::Paused,
+            unchanged => return matches!(unchanged, Flow::PauseDue | Flow::ResumeDue),
+        };
+        self.flow != Flow::Paused
+    }
+
+    pub(super) fn is_writing_paused(&self) -> bool {
+        matches!(self.flow, Flow::PauseDue | Flow::Paused)
+    }
+}
+
+/// How long a closed connection may take to send what waits.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pause_strictly_above_high_resume_at_low() {
+        let mut connection = Connection::new(1, Phase::Open, Channel::Plain);
+        let mut spares = Spares::default();
+        connection.marks = Marks { high: 10, low: 4 };
+        let mut check = |write: usize, take: usize, expected: Flow| {
+            connection.write(&vec![0; write], &mut spares).expect("plain writes do not fail");
+            connection.outgoing.take(take, &mut spares);
+            connection.update_flow();
+            assert_eq!(connection.flow, expected, "{} bytes wait", connection.unsent());
+            connection.flow = match connection.flow {
+                Flow::PauseDue => Flow::Paused,
+                Flow::ResumeDue => Flow::Free,
+                told => told,
+            };
+        };
+        check(10, 0, Flow::Free);
+        check(1, 0, Flow::PauseDue);
+        check(1, 0, Flow::Paused);
+        check(0, 7, Flow::Paused);
+        check(0, 1, Flow::ResumeDue);
+        check(0, 4, Flow::Free);
+    }
+}

@@ -1,0 +1,470 @@
+//! The loop's own half of everything: connections, listeners, timers, what to do next. It never calls a protocol.
+//!
+//! What a callback wants done happens here at once, as far as it is bytes and state. What would have to call somebody is
+//! put on a list (`unsettled`, `ready`); what only the driver can do, on another (`requests`, `dirty`).
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant, SystemTime};
+
+use slab::Slab;
+
+use super::buffer::Spares;
+use super::channel::{Channel, Security};
+use super::connection::{Connection, Endpoints, Flow, Phase, Reading, Writing};
+use super::dial::{ATTEMPT_DELAY, Dial, Target};
+use super::id::{CallId, ConnId, ListenerId};
+use super::listener::Listener;
+use super::protocol::{Protocol, ProtocolFactory};
+use super::request::{Request, Signal};
+use super::timers::{Due, Timers};
+use super::{Callback, Handler};
+
+/// See the file's head.
+pub(super) struct Hub<S> {
+    pub(super) now: Instant,
+    pub(super) wall: SystemTime,
+    pub(super) connections: Slab<Connection>,
+    pub(super) listeners: Slab<Listener>,
+    pub(super) timers: Timers,
+    pub(super) requests: VecDeque<Request>,
+    pub(super) ready: VecDeque<Ready>,
+    pub(super) unsettled: VecDeque<ConnId>,
+    /// Protocols made inside a callback, on their way to their slot.
+    pub(super) newborns: Vec<(ConnId, Box<dyn Protocol<S>>)>,
+    /// The same of factories.
+    pub(super) new_factories: Vec<(ListenerId, Box<dyn ProtocolFactory<S>>)>,
+    pub(super) handlers: Vec<(Signal, Option<Handler<S>>)>,
+    pub(super) stopped: bool,
+    dirty: VecDeque<ConnId>,
+    calls: Slab<Call<S>>,
+    spares: Spares,
+    pub(super) generations: u32,
+    serials: u64,
+}
+
+/// What runs at the next turn.
+#[derive(Clone, Copy)]
+pub(super) enum Ready {
+    Call(CallId),
+    Wake(ConnId),
+}
+
+/// A callback that waits.
+struct Call<S> {
+    serial: u64,
+    /// When, if it is not simply the next turn's.
+    when: Option<Instant>,
+    callback: Callback<S>,
+}
+
+/// A callback that a protocol is owed.
+pub(super) enum Owed {
+    Pause,
+    Resume,
+    /// Bytes that came while reading was paused.
+    Unread,
+    Lost(Option<io::Error>),
+}
+
+impl<S> Hub<S> {
+    pub(super) fn new(now: Instant, wall: SystemTime) -> Self {
+        Self {
+            now,
+            wall,
+            connections: Slab::new(),
+            listeners: Slab::new(),
+            timers: Timers::default(),
+            requests: VecDeque::new(),
+            ready: VecDeque::new(),
+            unsettled: VecDeque::new(),
+            newborns: Vec::new(),
+            new_factories: Vec::new(),
+            handlers: Vec::new(),
+            stopped: false,
+            dirty: VecDeque::new(),
+            calls: Slab::new(),
+            spares: Spares::default(),
+            generations: 0,
+            serials: 0,
+        }
+    }
+
+    /// The connection, unless it is over.
+    pub(super) fn live(&mut self, id: ConnId) -> Option<&mut Connection> {
+        let connection = self.connections.get_mut(id.index())?;
+        let over = matches!(connection.phase, Phase::Ended(_) | Phase::Lost);
+        (connection.generation == id.generation() && !over).then_some(connection)
+    }
+
+    // Connections: coming.
+
+    pub(super) fn insert(&mut self, phase: Phase, channel: Channel) -> ConnId {
+        self.generations = self.generations.wrapping_add(1);
+        let index = self.connections.insert(Connection::new(self.generations, phase, channel));
+        ConnId::new(index, self.generations)
+    }
+
+    pub(super) fn connect(&mut self, target: Target, security: Security, protocol: Box<dyn Protocol<S>>) -> ConnId {
+        let (channel, failure) = match Channel::connecting(security) {
+            Ok(channel) => (channel, None),
+            Err(error) => (Channel::Plain, Some(error)),
+        };
+        let id = self.insert(Phase::Connecting(Dial::default()), channel);
+        self.newborns.push((id, protocol));
+        self.set_deadline(id, Some(self.now + CONNECT_TIMEOUT));
+        match (failure, target) {
+            (Some(error), _) => self.end(id, Some(error)),
+            (None, Target::Address(address)) => self.resolved(id, Ok(vec![address])),
+            (None, Target::Name(host, port)) => self.requests.push_back(Request::Resolve { id, host, port }),
+        }
+        id
+    }
+
+    pub(super) fn resolved(&mut self, id: ConnId, found: io::Result<Vec<SocketAddr>>) {
+        let Some(Connection { phase: Phase::Connecting(dial), .. }) = self.live(id) else { return };
+        match found {
+            Ok(addresses) => {
+                dial.resolved(addresses);
+                self.dial_on(id);
+            }
+            Err(error) => self.end(id, Some(error)),
+        }
+    }
+
+    /// Starts the next attempt, or gives up.
+    pub(super) fn dial_on(&mut self, id: ConnId) {
+        let Some(Connection { phase: Phase::Connecting(dial), .. }) = self.live(id) else { return };
+        if let Some(address) = dial.next() {
+            let more = dial.has_more();
+            self.requests.push_back(Request::Connect { id, address });
+            if more {
+                self.timers.schedule(self.now + ATTEMPT_DELAY, Due::Attempt(id));
+            }
+        } else if let Some(failure) = dial.failure() {
+            self.end(id, Some(failure));
+        }
+    }
+
+    /// The attempt before has had its time alone.
+    pub(super) fn dial_on_in_time(&mut self, id: ConnId) {
+        if let Some(Connection { phase: Phase::Connecting(dial), .. }) = self.live(id)
+            && dial.has_more()
+        {
+            self.dial_on(id);
+        }
+    }
+
+    pub(super) fn connect_failed(&mut self, id: ConnId, address: SocketAddr, error: io::Error) {
+        if let Some(Connection { phase: Phase::Connecting(dial), .. }) = self.live(id) {
+            dial.failed(address, error);
+            self.dial_on(id);
+        }
+    }
+
+    /// TCP stands at both ends; true if nothing else has to be agreed on.
+    pub(super) fn established(&mut self, id: ConnId, endpoints: Endpoints) -> bool {
+        let deadline = self.now + HANDSHAKE_TIMEOUT;
+        let Some(connection) = self.live(id) else { return false };
+        connection.endpoints = endpoints;
+        connection.phase = Phase::Handshaking;
+        if let Channel::Plain = connection.channel {
+            return true;
+        }
+        match connection.channel.begin(&mut connection.outgoing) {
+            Ok(()) => {
+                self.set_deadline(id, Some(deadline));
+                self.touched(id);
+            }
+            Err(error) => self.end(id, Some(error)),
+        }
+        false
+    }
+
+    // Connections: writing.
+
+    pub(super) fn write(&mut self, id: ConnId, data: &[u8]) {
+        let Some(connection) = self.connections.get_mut(id.index()) else { return };
+        if connection.generation != id.generation() || !connection.is_writable() || data.is_empty() {
+            return;
+        }
+        match connection.write(data, &mut self.spares) {
+            Ok(()) => self.touched(id),
+            Err(error) => self.end(id, Some(error)),
+        }
+    }
+
+    pub(super) fn write_eof(&mut self, id: ConnId) {
+        let Some(connection) = self.live(id) else { return };
+        if !connection.is_writable() {
+            return;
+        }
+        connection.writing = Writing::Finishing;
+        let finished = connection.channel.finish(&mut connection.outgoing);
+        self.finished(id, finished);
+    }
+
+    /// Something may wait to be sent: has the driver, and perhaps the protocol, look at it.
+    pub(super) fn touched(&mut self, id: ConnId) {
+        let Some(connection) = self.live(id) else { return };
+        let dirty = !connection.outgoing.is_empty() && !connection.dirty;
+        connection.dirty |= dirty;
+        let owed = connection.update_flow();
+        if dirty {
+            self.dirty.push_back(id);
+        }
+        if owed {
+            self.unsettle(id);
+        }
+    }
+
+    pub(super) fn next_dirty(&mut self) -> Option<ConnId> {
+        while let Some(id) = self.dirty.pop_front() {
+            let Some(connection) = self.live(id) else { continue };
+            connection.dirty = false;
+            // Before the connection stands, what was written waits; `made` touches it again.
+            if !matches!(connection.phase, Phase::Connecting(_)) && !connection.outgoing.is_empty() {
+                return Some(id);
+            }
+        }
+        None
+    }
+
+    pub(super) fn sent(&mut self, id: ConnId, count: usize) {
+        let Some(connection) = self.connections.get_mut(id.index()) else { return };
+        if connection.generation != id.generation() {
+            return;
+        }
+        connection.outgoing.take(count, &mut self.spares);
+        if connection.update_flow() {
+            self.unsettle(id);
+        }
+        self.conclude(id);
+    }
+
+    // Connections: going.
+
+    pub(super) fn close(&mut self, id: ConnId, next: Phase) {
+        let Some(connection) = self.live(id) else { return };
+        match connection.phase {
+            Phase::Connecting(_) | Phase::Handshaking => return self.end(id, None),
+            Phase::Open => {}
+            _ => return,
+        }
+        connection.phase = next;
+        let timeout = connection.close_timeout;
+        let finished = match connection.writing {
+            Writing::Open => connection.channel.finish(&mut connection.outgoing),
+            Writing::Finishing | Writing::Finished => Ok(()),
+        };
+        self.set_deadline(id, Some(self.now + timeout));
+        self.finished(id, finished);
+    }
+
+    /// Something is wrong with what the peer sent: tells it so, if the channel can, and ends.
+    pub(super) fn fail(&mut self, id: ConnId, error: io::Error) {
+        let Some(connection) = self.live(id) else { return };
+        connection.phase = Phase::Closing(Some(error));
+        let timeout = connection.close_timeout;
+        self.set_deadline(id, Some(self.now + timeout));
+        self.finished(id, Ok(()));
+    }
+
+    fn finished(&mut self, id: ConnId, finished: io::Result<()>) {
+        match finished {
+            Ok(()) => {
+                self.touched(id);
+                self.conclude(id);
+            }
+            Err(error) => self.end(id, Some(error)),
+        }
+    }
+
+    /// If all is sent, does what was waiting for that.
+    fn conclude(&mut self, id: ConnId) {
+        let now = self.now;
+        let Some(connection) = self.live(id) else { return };
+        if !connection.outgoing.is_empty() {
+            return;
+        }
+        match &mut connection.phase {
+            Phase::Closing(why) => {
+                let why = why.take();
+                self.end(id, why);
+            }
+            Phase::ClosingSlowly(patience) => {
+                let until = now + *patience;
+                connection.phase = Phase::Lingering(LINGER_BYTES);
+                self.set_deadline(id, Some(until));
+                self.requests.extend([Request::ShutdownWrite { id }, Request::ResumeReading { id }]);
+            }
+            Phase::Open if connection.writing == Writing::Finishing => {
+                connection.writing = Writing::Finished;
+                self.requests.push_back(Request::ShutdownWrite { id });
+            }
+            _ => {}
+        }
+    }
+
+    /// The only way out: nothing is sent or received from now on, and `connection_lost` is due.
+    pub(super) fn end(&mut self, id: ConnId, why: Option<io::Error>) {
+        let Some(connection) = self.connections.get_mut(id.index()) else { return };
+        if connection.generation != id.generation() || matches!(connection.phase, Phase::Ended(_) | Phase::Lost) {
+            return;
+        }
+        connection.phase = Phase::Ended(why);
+        connection.outgoing.clear(&mut self.spares);
+        self.requests.push_back(Request::Close { id });
+        self.unsettle(id);
+        if self.connections[id.index()].deadline.alarm.take().is_some() {
+            self.note_stale();
+        }
+    }
+
+    /// The driver has dropped the socket; somebody else may have the slot.
+    pub(super) fn release(&mut self, id: ConnId) {
+        let connection = self.connections.remove(id.index());
+        debug_assert!(matches!(connection.phase, Phase::Lost), "a slot is freed after connection_lost");
+    }
+
+    // Connections: what their protocols are owed.
+
+    fn unsettle(&mut self, id: ConnId) {
+        let connection = &mut self.connections[id.index()];
+        if !std::mem::replace(&mut connection.unsettled, true) {
+            self.unsettled.push_back(id);
+        }
+    }
+
+    pub(super) fn resume_reading(&mut self, id: ConnId) {
+        let Some(connection) = self.live(id) else { return };
+        if connection.reading == Reading::Paused {
+            connection.reading = Reading::Flowing;
+            self.requests.push_back(Request::ResumeReading { id });
+            self.unsettle(id);
+        }
+    }
+
+    /// The next callback that is due to this protocol; it counts as made.
+    pub(super) fn owed(&mut self, id: ConnId) -> Option<Owed> {
+        let connection = self.connections.get_mut(id.index())?;
+        if connection.generation != id.generation() {
+            return None;
+        }
+        connection.unsettled = false;
+        match &mut connection.phase {
+            Phase::Ended(why) => {
+                let why = why.take();
+                connection.phase = Phase::Lost;
+                return Some(Owed::Lost(why));
+            }
+            Phase::Open => {}
+            // asyncio resumes a protocol while its transport flushes; one that is closing has nothing to gain by it.
+            _ => return None,
+        }
+        match connection.flow {
+            Flow::PauseDue => {
+                connection.flow = Flow::Paused;
+                Some(Owed::Pause)
+            }
+            Flow::ResumeDue => {
+                connection.flow = Flow::Free;
+                Some(Owed::Resume)
+            }
+            Flow::Free | Flow::Paused => match &connection.channel {
+                Channel::Tls(tls) if connection.reading == Reading::Flowing && tls.has_unread() => Some(Owed::Unread),
+                _ => None,
+            },
+        }
+    }
+
+    pub(super) fn wake(&mut self, id: ConnId) {
+        let Some(connection) = self.live(id) else { return };
+        if !std::mem::replace(&mut connection.wake, true) {
+            self.ready.push_back(Ready::Wake(id));
+        }
+    }
+
+    // Time.
+
+    pub(super) fn set_deadline(&mut self, id: ConnId, at: Option<Instant>) {
+        let Some(connection) = self.live(id) else { return };
+        connection.deadline.at = at;
+        let Some(at) = at else { return };
+        let replaced = match connection.deadline.alarm {
+            Some(alarm) if alarm <= at => return,
+            alarm => alarm.is_some(),
+        };
+        connection.deadline.alarm = Some(at);
+        self.timers.schedule(at, Due::Deadline(id));
+        if replaced {
+            self.note_stale();
+        }
+    }
+
+    /// An entry of the timers has come up: true if the connection's deadline has really passed.
+    pub(super) fn deadline_passed(&mut self, id: ConnId, when: Instant) -> bool {
+        let now = self.now;
+        let current = self.live(id).filter(|connection| connection.deadline.alarm == Some(when));
+        let Some(connection) = current else {
+            self.timers.forget_stale();
+            return false;
+        };
+        connection.deadline.alarm = None;
+        match connection.deadline.at {
+            Some(at) if at <= now => {
+                connection.deadline.at = None;
+                true
+            }
+            later => {
+                self.set_deadline(id, later);
+                false
+            }
+        }
+    }
+
+    fn note_stale(&mut self) {
+        let Self { timers, connections, calls, .. } = self;
+        timers.note_stale(|when, due| match due {
+            Due::Call(id) => calls.get(id.index).is_some_and(|call| call.serial == id.serial),
+            Due::Deadline(id) => connections.get(id.index()).is_some_and(|connection| {
+                connection.generation == id.generation() && connection.deadline.alarm == Some(when)
+            }),
+            Due::Attempt(_) | Due::Bind(_) | Due::Accept(_) => true,
+        });
+    }
+
+    /// `when` is `None` for the next turn.
+    pub(super) fn call(&mut self, when: Option<Instant>, callback: Callback<S>) -> CallId {
+        self.serials += 1;
+        let serial = self.serials;
+        let id = CallId { index: self.calls.insert(Call { serial, when, callback }), serial };
+        match when {
+            Some(when) => self.timers.schedule(when, Due::Call(id)),
+            None => self.ready.push_back(Ready::Call(id)),
+        }
+        id
+    }
+
+    pub(super) fn take_call(&mut self, id: CallId) -> Option<Callback<S>> {
+        let current = self.calls.get(id.index).is_some_and(|call| call.serial == id.serial);
+        current.then(|| self.calls.remove(id.index).callback)
+    }
+
+    pub(super) fn cancel(&mut self, id: CallId) {
+        let timed = self.calls.get(id.index).is_some_and(|call| call.when.is_some());
+        if self.take_call(id).is_some() && timed {
+            self.note_stale();
+        }
+    }
+}
+
+/// How long a name may take to be looked up and an address to answer, all attempts together.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a TLS handshake may take (asyncio: 60 s).
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How many bytes are thrown away, at the most, for a peer that goes on sending after it was answered.
+const LINGER_BYTES: usize = 256 * 1024;

@@ -1,0 +1,73 @@
+//! Names for what the loop owns: small numbers that never come to mean somebody else.
+//!
+//! An id is a slab index and a generation. The generation is new for every connection, so an id that was kept too long
+//! finds nothing instead of a newcomer (mio reports events by number, and slots are used again).
+
+use std::fmt;
+
+/// The name of a connection, from `connect` or accept until its `connection_lost` has returned, and never reused.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnId {
+    index: u32,
+    generation: u32,
+}
+
+impl ConnId {
+    pub(super) fn new(index: usize, generation: u32) -> Self {
+        let index = u32::try_from(index).expect("a process has fewer than 2^32 connections");
+        Self { index, generation }
+    }
+
+    /// The slot: unique among the connections that live now, so that a driver can keep its sockets in a plain table.
+    pub fn index(self) -> usize {
+        self.index as usize
+    }
+
+    /// Which user of the slot this is.
+    pub fn generation(self) -> u32 {
+        self.generation
+    }
+}
+
+/// Shown as `#57`: the 57th connection of this loop.
+impl fmt::Display for ConnId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "#{}", self.generation)
+    }
+}
+
+impl fmt::Debug for ConnId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "#{}@{}", self.generation, self.index)
+    }
+}
+
+/// The name of a listening socket, from `listen` until it is closed or could not be bound; never reused.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ListenerId {
+    index: u32,
+    generation: u32,
+}
+
+impl ListenerId {
+    pub(super) fn new(index: usize, generation: u32) -> Self {
+        let index = u32::try_from(index).expect("a process has fewer than 2^32 listeners");
+        Self { index, generation }
+    }
+
+    /// The slot, unique among the listeners that live now.
+    pub fn index(self) -> usize {
+        self.index as usize
+    }
+
+    pub(super) fn generation(self) -> u32 {
+        self.generation
+    }
+}
+
+/// The name of a callback that waits to be called (asyncio's `Handle` and `TimerHandle`): what `cancel` takes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct CallId {
+    pub(super) index: usize,
+    pub(super) serial: u64,
+}

@@ -1,0 +1,462 @@
+//! The event loop, without I/O: what came goes in, what shall leave comes out, and protocols are called in between.
+//!
+//! The loop is a value with three disjoint fields, and a callback is lent one of each: its own protocol, the hub (through
+//! a [`Transport`] or a [`Loop`]) and the application's state `S`. So nothing is shared, counted or locked, and the borrow
+//! checker proves that a callback reaches no other protocol.
+//!
+//! Rules:
+//! - Callbacks never nest. What a callback wants done to connections is done at once; what would have to call somebody
+//!   is put on a list, and `settle` works the list off after the callback has returned, before any other event.
+//! - There is one place where protocols are called: `EventLoop::dispatch`.
+//! - The loop owns neither sockets nor clocks. A driver does ([`crate::driver`]): it calls the methods under *inputs* with
+//!   what happened, then does what the methods under *outputs* hand out, in turns:
+//!   [`advance`](EventLoop::advance), inputs, [`end_turn`](EventLoop::end_turn), outputs, and sleeps until
+//!   [`next_deadline`](EventLoop::next_deadline).
+//!
+//! Reading order: [`Protocol`], [`Transport`], [`Loop`], this file; then `hub`, `connection`, `channel`.
+
+mod buffer;
+mod channel;
+mod connection;
+mod dial;
+mod handle;
+mod hub;
+mod id;
+mod listener;
+mod protocol;
+mod request;
+mod timers;
+mod transport;
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Instant, SystemTime};
+
+pub use self::channel::{Security, ServerSecurity, TlsInfo};
+pub use self::connection::Endpoints;
+pub use self::dial::Target;
+pub use self::handle::Loop;
+pub use self::id::{CallId, ConnId, ListenerId};
+pub use self::protocol::{AfterEof, Protocol, ProtocolFactory};
+pub use self::request::{Request, Signal};
+pub use self::transport::Transport;
+
+use self::channel::{Channel, Step};
+use self::connection::{Phase, Reading};
+use self::hub::{Hub, Owed, Ready};
+use self::listener::ListenerPhase;
+use self::timers::Due;
+
+type Callback<S> = Box<dyn FnOnce(&mut Loop<'_, S>, &mut S)>;
+type Handler<S> = Box<dyn FnMut(&mut Loop<'_, S>, &mut S)>;
+
+/// Connections, their protocols and an application's state `S`: see the [module](self).
+pub struct EventLoop<S> {
+    state: S,
+    protocols: Vec<Option<Box<dyn Protocol<S>>>>,
+    factories: Vec<Option<Box<dyn ProtocolFactory<S>>>>,
+    hub: Hub<S>,
+    hooks: Vec<Handler<S>>,
+    /// What a TLS channel decrypts into, one for all.
+    plaintext: Vec<u8>,
+}
+
+impl<S> EventLoop<S> {
+    /// A loop without connections, at this time.
+    pub fn new(state: S, now: Instant, wall: SystemTime) -> Self {
+        Self {
+            state,
+            protocols: Vec::new(),
+            factories: Vec::new(),
+            hub: Hub::new(now, wall),
+            hooks: Vec::new(),
+            plaintext: Vec::new(),
+        }
+    }
+
+    /// Lends the loop and the state to `visit`, as a callback would get them.
+    pub fn enter<R>(&mut self, visit: impl FnOnce(&mut Loop<'_, S>, &mut S) -> R) -> R {
+        let result = visit(&mut Loop::new(&mut self.hub), &mut self.state);
+        self.settle();
+        result
+    }
+
+    /// The application's state.
+    pub fn state(&self) -> &S {
+        &self.state
+    }
+
+    /// Calls `hook` at the end of every turn, before what was written leaves.
+    pub fn before_sleep(&mut self, hook: impl FnMut(&mut Loop<'_, S>, &mut S) + 'static) {
+        self.hooks.push(Box::new(hook));
+    }
+}
+
+/// Inputs: what a driver tells the loop.
+impl<S> EventLoop<S> {
+    /// A turn begins: sets the clocks, then makes the calls of `call_soon` that were waiting, then those that are due.
+    pub fn advance(&mut self, now: Instant, wall: SystemTime) {
+        self.hub.now = now;
+        self.hub.wall = wall;
+        for _ in 0..self.hub.ready.len() {
+            match self.hub.ready.pop_front() {
+                Some(Ready::Call(id)) => self.run(id),
+                Some(Ready::Wake(id)) => self.wake(id),
+                None => break,
+            }
+        }
+        // Taken out first: what these set for "now" is the next turn's.
+        let mut due = Vec::new();
+        while let Some(entry) = self.hub.timers.pop_due(now) {
+            due.push(entry);
+        }
+        for (when, due) in due {
+            match due {
+                Due::Call(id) => self.run(id),
+                Due::Deadline(id) if self.hub.deadline_passed(id, when) => self.time_out(id),
+                Due::Deadline(_) => {}
+                Due::Attempt(id) => self.hub.dial_on_in_time(id),
+                Due::Bind(listener) => self.hub.bind_again(listener),
+                Due::Accept(listener) => self.hub.accept_again(listener),
+            }
+            self.settle();
+        }
+    }
+
+    /// A listener is bound.
+    pub fn listening(&mut self, id: ListenerId, address: SocketAddr) {
+        let Some(listener) = self.hub.listener(id) else { return };
+        listener.address = address;
+        listener.phase = ListenerPhase::Listening;
+        if let Some(factory) = &mut self.factories[id.index()] {
+            factory.listening(&mut Loop::new(&mut self.hub), &mut self.state, address);
+        }
+        self.settle();
+    }
+
+    /// A listener could not be bound.
+    pub fn listen_failed(&mut self, id: ListenerId, error: io::Error) {
+        if self.hub.listen_failed(id, &error) {
+            self.hub.unlisten(id);
+            if let Some(mut factory) = self.factories[id.index()].take() {
+                factory.failed(&mut Loop::new(&mut self.hub), &mut self.state, error);
+            }
+        }
+        self.settle();
+    }
+
+    /// Accepting failed because the process or the system is out of something: a [`Request::Accept`] will follow.
+    pub fn accept_failed(&mut self, id: ListenerId, error: io::Error) {
+        self.hub.accept_failed(id, &error);
+    }
+
+    /// A connection was accepted; `None` if nobody wants it any more.
+    pub fn accepted(&mut self, listener: ListenerId, endpoints: Endpoints) -> Option<ConnId> {
+        let security = self.hub.listener(listener)?.security.clone();
+        let channel = match Channel::accepted(&security) {
+            Ok(channel) => channel,
+            Err(error) => {
+                log::error!("no TLS for a connection of {}: {error}", endpoints.peer);
+                return None;
+            }
+        };
+        let protocol = self.factories[listener.index()].as_mut()?.protocol(&mut self.state);
+        let id = self.hub.insert(Phase::Handshaking, channel);
+        self.hub.connections[id.index()].listener = Some(listener);
+        self.adopt(id, protocol);
+        self.establish(id, endpoints);
+        Some(id)
+    }
+
+    /// An attempt to connect has succeeded; false if nobody wants it any more.
+    pub fn connected(&mut self, id: ConnId, endpoints: Endpoints) -> bool {
+        let wanted = self.hub.live(id).is_some_and(|connection| matches!(connection.phase, Phase::Connecting(_)));
+        if wanted {
+            self.establish(id, endpoints);
+        }
+        wanted
+    }
+
+    /// An attempt to connect has failed.
+    pub fn connect_failed(&mut self, id: ConnId, address: SocketAddr, error: io::Error) {
+        self.hub.connect_failed(id, address, error);
+        self.settle();
+    }
+
+    /// A name was looked up, in the resolver's order.
+    pub fn resolved(&mut self, id: ConnId, found: io::Result<Vec<SocketAddr>>) {
+        self.hub.resolved(id, found);
+        self.settle();
+    }
+
+    /// Bytes came from the socket.
+    pub fn received(&mut self, id: ConnId, wire: &[u8]) {
+        let Some(connection) = self.hub.live(id) else { return };
+        match (&mut connection.phase, &connection.channel) {
+            (Phase::Open, Channel::Plain) => {
+                self.dispatch(id, |protocol, transport, state| protocol.data_received(transport, state, wire));
+            }
+            (Phase::Open | Phase::Handshaking, Channel::Tls(_)) => self.decrypt(id, wire),
+            (Phase::Lingering(left), _) => match left.checked_sub(wire.len()) {
+                Some(rest) => *left = rest,
+                None => self.hub.end(id, None),
+            },
+            _ => {}
+        }
+        self.settle();
+    }
+
+    /// The peer has ended its half of the socket.
+    pub fn received_eof(&mut self, id: ConnId) {
+        let Some(connection) = self.hub.live(id) else { return };
+        match (&connection.phase, &mut connection.channel) {
+            (Phase::Open, Channel::Plain) => self.finish(id),
+            (Phase::Open | Phase::Handshaking, Channel::Tls(tls)) => {
+                if let Err(error) = tls.receive_eof() {
+                    self.hub.end(id, Some(error));
+                }
+            }
+            (Phase::Lingering(_), _) => self.hub.end(id, None),
+            _ => {}
+        }
+        self.settle();
+    }
+
+    /// The system took `count` of the bytes that were [`pending`](Self::pending).
+    pub fn sent(&mut self, id: ConnId, count: usize) {
+        self.hub.sent(id, count);
+        self.settle();
+    }
+
+    /// The socket has failed.
+    pub fn lost(&mut self, id: ConnId, error: io::Error) {
+        let Some(connection) = self.hub.live(id) else { return };
+        let why = match &mut connection.phase {
+            // Everything was said; how the peer leaves changes nothing.
+            Phase::Lingering(_) => None,
+            // The reason for closing is the better one.
+            Phase::Closing(why @ Some(_)) => why.take(),
+            _ => Some(error),
+        };
+        self.hub.end(id, why);
+        self.settle();
+    }
+
+    /// The process got a signal.
+    pub fn signalled(&mut self, signal: Signal) {
+        let Some(place) = self.hub.handlers.iter().position(|(known, _)| *known == signal) else { return };
+        if let Some(mut handler) = self.hub.handlers[place].1.take() {
+            handler(&mut Loop::new(&mut self.hub), &mut self.state);
+            // Unless it has put another in its place.
+            self.hub.handlers[place].1.get_or_insert(handler);
+        }
+        self.settle();
+    }
+
+    /// A turn ends: calls the hooks of `before_sleep`.
+    pub fn end_turn(&mut self) {
+        for hook in &mut self.hooks {
+            hook(&mut Loop::new(&mut self.hub), &mut self.state);
+        }
+        self.settle();
+    }
+}
+
+/// Outputs: what a driver asks the loop.
+impl<S> EventLoop<S> {
+    /// The next thing to do.
+    pub fn poll_request(&mut self) -> Option<Request> {
+        let request = self.hub.requests.pop_front()?;
+        if let Request::Close { id } = request {
+            self.hub.release(id);
+        }
+        Some(request)
+    }
+
+    /// The next connection that has something to send; each is named once, until it is written to again.
+    pub fn next_dirty(&mut self) -> Option<ConnId> {
+        self.hub.next_dirty()
+    }
+
+    /// What waits to be sent.
+    pub fn pending(&self, id: ConnId) -> &[u8] {
+        let connection = self.hub.connections.get(id.index());
+        connection.filter(|connection| connection.generation == id.generation()).map_or(&[], |connection| {
+            match connection.phase {
+                Phase::Connecting(_) => &[],
+                _ => connection.outgoing.as_slice(),
+            }
+        })
+    }
+
+    /// Whether to read from the socket.
+    pub fn wants_read(&self, id: ConnId) -> bool {
+        let connection = self.hub.connections.get(id.index());
+        connection.is_some_and(|connection| connection.generation == id.generation() && connection.wants_read())
+    }
+
+    /// When the next turn must begin at the latest, should nothing come before.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        if self.hub.ready.is_empty() { self.hub.timers.next() } else { Some(self.hub.now) }
+    }
+
+    /// Whether [`Loop::stop`] was called.
+    pub fn is_stopped(&self) -> bool {
+        self.hub.stopped
+    }
+}
+
+/// In between: calls.
+impl<S> EventLoop<S> {
+    /// Calls one protocol: the only place where that happens, but for `connection_lost`, which has no transport.
+    fn dispatch<R>(
+        &mut self,
+        id: ConnId,
+        callback: impl FnOnce(&mut dyn Protocol<S>, &mut Transport<'_, S>, &mut S) -> R,
+    ) -> Option<R> {
+        let protocol = self.protocols.get_mut(id.index())?.as_mut()?;
+        Some(callback(&mut **protocol, &mut Transport::new(id, &mut self.hub), &mut self.state))
+    }
+
+    /// Makes the calls that are owed, until there are none.
+    fn settle(&mut self) {
+        loop {
+            while let Some((id, protocol)) = self.hub.newborns.pop() {
+                self.adopt(id, protocol);
+            }
+            while let Some((id, factory)) = self.hub.new_factories.pop() {
+                put(&mut self.factories, id.index(), factory);
+            }
+            let Some(id) = self.hub.unsettled.pop_front() else { return };
+            while let Some(owed) = self.hub.owed(id) {
+                match owed {
+                    Owed::Pause => drop(self.dispatch(id, |protocol, transport, state| {
+                        protocol.pause_writing(transport, state);
+                    })),
+                    Owed::Resume => drop(self.dispatch(id, |protocol, transport, state| {
+                        protocol.resume_writing(transport, state);
+                    })),
+                    Owed::Unread => self.decrypt(id, &[]),
+                    Owed::Lost(why) => self.lose(id, why),
+                }
+            }
+        }
+    }
+
+    fn adopt(&mut self, id: ConnId, protocol: Box<dyn Protocol<S>>) {
+        put(&mut self.protocols, id.index(), protocol);
+    }
+
+    fn run(&mut self, id: CallId) {
+        if let Some(callback) = self.hub.take_call(id) {
+            callback(&mut Loop::new(&mut self.hub), &mut self.state);
+            self.settle();
+        }
+    }
+
+    fn wake(&mut self, id: ConnId) {
+        let Some(connection) = self.hub.live(id) else { return };
+        connection.wake = false;
+        if matches!(connection.phase, Phase::Open) {
+            self.dispatch(id, |protocol, transport, state| protocol.woken(transport, state));
+            self.settle();
+        }
+    }
+
+    /// The socket stands; so does the connection, unless TLS has to be agreed on.
+    fn establish(&mut self, id: ConnId, endpoints: Endpoints) {
+        if self.hub.established(id, endpoints) {
+            self.make(id);
+        }
+        self.settle();
+    }
+
+    fn make(&mut self, id: ConnId) {
+        let Some(connection) = self.hub.live(id) else { return };
+        connection.phase = Phase::Open;
+        self.hub.set_deadline(id, None);
+        self.dispatch(id, |protocol, transport, state| protocol.connection_made(transport, state));
+        self.hub.touched(id);
+        self.settle();
+    }
+
+    /// Takes TLS records, those that were kept first, and hands out what is in them.
+    fn decrypt(&mut self, id: ConnId, wire: &[u8]) {
+        let Some(connection) = self.hub.live(id) else { return };
+        let Channel::Tls(tls) = &mut connection.channel else { return };
+        let mut kept = tls.unstash();
+        let mut wire = wire;
+        if !kept.is_empty() {
+            kept.extend_from_slice(wire);
+            wire = &kept;
+        }
+        loop {
+            let Some(connection) = self.hub.live(id) else { return };
+            let Channel::Tls(tls) = &mut connection.channel else { return };
+            let reads = match connection.phase {
+                Phase::Handshaking => true,
+                Phase::Open => connection.reading == Reading::Flowing,
+                _ => return,
+            };
+            if !reads {
+                return tls.stash(wire);
+            }
+            let step = tls.receive(&mut wire, &mut self.plaintext, &mut connection.outgoing);
+            self.hub.touched(id);
+            match step {
+                Ok(Step::Established) => self.make(id),
+                Ok(Step::Data) => {
+                    let data = std::mem::take(&mut self.plaintext);
+                    self.dispatch(id, |protocol, transport, state| protocol.data_received(transport, state, &data));
+                    self.plaintext = data;
+                    self.plaintext.clear();
+                    self.settle();
+                }
+                Ok(Step::Ended) => return self.finish(id),
+                Ok(Step::Hungry) => return,
+                Err(error) => return self.hub.fail(id, error),
+            }
+        }
+    }
+
+    /// The peer sends nothing more.
+    fn finish(&mut self, id: ConnId) {
+        let Some(connection) = self.hub.live(id) else { return };
+        connection.reading = Reading::Ended;
+        let answer = self.dispatch(id, |protocol, transport, state| protocol.eof_received(transport, state));
+        if answer == Some(AfterEof::Close) {
+            self.hub.close(id, Phase::Closing(None));
+        }
+    }
+
+    /// A deadline has passed: the protocol's own, or that of getting connected or closed.
+    fn time_out(&mut self, id: ConnId) {
+        let Some(connection) = self.hub.live(id) else { return };
+        let late = |what: &str| Some(io::Error::new(io::ErrorKind::TimedOut, what));
+        let why = match connection.phase {
+            Phase::Open => {
+                self.dispatch(id, |protocol, transport, state| protocol.timed_out(transport, state));
+                return;
+            }
+            Phase::Connecting(_) => late("connecting took too long"),
+            Phase::Handshaking => late("the TLS handshake took too long"),
+            Phase::Lingering(_) => None,
+            _ => late("the peer did not take what was left to send"),
+        };
+        self.hub.end(id, why);
+    }
+
+    fn lose(&mut self, id: ConnId, why: Option<io::Error>) {
+        let protocol = self.protocols.get_mut(id.index()).and_then(Option::take);
+        if let Some(mut protocol) = protocol {
+            protocol.connection_lost(&mut Loop::new(&mut self.hub), &mut self.state, why);
+        }
+    }
+}
+
+fn put<T>(slots: &mut Vec<Option<T>>, index: usize, value: T) {
+    if slots.len() <= index {
+        slots.resize_with(index + 1, || None);
+    }
+    slots[index] = Some(value);
+}

@@ -1,0 +1,115 @@
+//! What a protocol is: the callbacks that the loop makes, in which order, and how they differ from asyncio's.
+
+use std::io;
+use std::net::SocketAddr;
+
+use super::{Loop, Transport};
+
+/// One connection's callbacks: asyncio's [`Protocol`](https://docs.python.org/3/library/asyncio-protocol.html#base-protocol).
+///
+/// # The grammar of calls
+///
+/// ```text
+/// connection_made? ( data_received | pause_writing | resume_writing | timed_out | woken )* eof_received? connection_lost
+/// ```
+///
+/// `connection_lost` comes exactly once for every connect and every accept, made or not, and nothing comes after it.
+/// `pause_writing` and `resume_writing` alternate, the pause first. After `eof_received` there is no more data, but
+/// `resume_writing`, `timed_out` and `woken` may still come. Callbacks never nest: whatever a callback does to a
+/// connection, its own or another's, calls nobody before it has returned.
+///
+/// Each callback is lent three things for as long as it runs: itself, its [`Transport`] (and through it the [`Loop`]),
+/// and the application's state `S`. It cannot reach another protocol; to have one look at the state, see [`Loop::wake`].
+///
+/// # Where this differs from asyncio
+///
+/// | asyncio | here |
+/// | --- | --- |
+/// | `pause_writing()` is called from inside `write()` | after the callback that overfilled the buffer, before any other event; [`Transport::is_writing_paused`] tells at once |
+/// | no `connection_lost` if the connection was not made (refused, handshake failed) | always, with the reason |
+/// | an end of TLS without close_notify looks like a clean end | `connection_lost` with `UnexpectedEof`, no `eof_received` |
+/// | after a local `close()` on TLS, `eof_received` may come | never |
+/// | `connection_lost` has no loop | it gets the [`Loop`], since there is no transport any more |
+/// | a protocol keeps its transport | it keeps a [`ConnId`](super::ConnId) and asks [`Loop::transport`] |
+/// | `eof_received` on TLS always closes | half-closing works on TLS as on TCP |
+/// | no timeouts on TCP | connect and handshake (10 s), close (5 s), and [`Transport::set_timeout`] |
+pub trait Protocol<S> {
+    /// The connection stands; on TLS, the handshake is done. asyncio: `connection_made`.
+    fn connection_made(&mut self, transport: &mut Transport<'_, S>, state: &mut S) {
+        let _ = (transport, state);
+    }
+
+    /// Bytes came, at least one; where they were split on the way means nothing. asyncio: `data_received`.
+    fn data_received(&mut self, transport: &mut Transport<'_, S>, state: &mut S, data: &[u8]);
+
+    /// The peer will send nothing more (a FIN, or close_notify). asyncio: `eof_received`.
+    fn eof_received(&mut self, transport: &mut Transport<'_, S>, state: &mut S) -> AfterEof {
+        let _ = (transport, state);
+        AfterEof::Close
+    }
+
+    /// More than the high-water mark waits to be sent: write no more for now. asyncio: `pause_writing`.
+    fn pause_writing(&mut self, transport: &mut Transport<'_, S>, state: &mut S) {
+        let _ = (transport, state);
+    }
+
+    /// What waits has sunk to the low-water mark: go on. asyncio: `resume_writing`.
+    fn resume_writing(&mut self, transport: &mut Transport<'_, S>, state: &mut S) {
+        let _ = (transport, state);
+    }
+
+    /// The time of [`Transport::set_timeout`] is over. It does not repeat. Without an answer of its own, a protocol is
+    /// aborted. Not in asyncio.
+    fn timed_out(&mut self, transport: &mut Transport<'_, S>, state: &mut S) {
+        let _ = state;
+        transport.abort();
+    }
+
+    /// Somebody called [`Loop::wake`]: what this protocol waits for may have come into the state. Several calls may
+    /// become one. Not in asyncio, where protocols hold each other.
+    fn woken(&mut self, transport: &mut Transport<'_, S>, state: &mut S) {
+        let _ = (transport, state);
+    }
+
+    /// The connection is gone. `why` is `None` after `close`, `abort` or the peer's clean end, else what went wrong: the
+    /// connection was refused, reset, cut short, timed out. asyncio: `connection_lost`.
+    fn connection_lost(&mut self, event_loop: &mut Loop<'_, S>, state: &mut S, why: Option<io::Error>) {
+        let _ = (event_loop, state, why);
+    }
+}
+
+/// What happens to a connection whose peer has finished sending.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AfterEof {
+    /// What is buffered is sent, then the connection is closed. asyncio: a false return value.
+    Close,
+    /// The connection stays open for writing; closing is the protocol's business now. asyncio: a true one.
+    KeepOpen,
+}
+
+/// Makes a protocol for each connection that a listener accepts: asyncio's `protocol_factory`, with the two things that
+/// `create_server` tells its caller. A closure `FnMut(&mut S) -> impl Protocol<S>` is one.
+pub trait ProtocolFactory<S> {
+    /// A connection was accepted: who serves it?
+    fn protocol(&mut self, state: &mut S) -> Box<dyn Protocol<S>>;
+
+    /// The socket is bound and accepts; `address` has the port that the system chose, if it was asked to.
+    fn listening(&mut self, event_loop: &mut Loop<'_, S>, state: &mut S, address: SocketAddr) {
+        let _ = (event_loop, state, address);
+    }
+
+    /// The address could not be bound; the listener is gone. Silent unless answered.
+    fn failed(&mut self, event_loop: &mut Loop<'_, S>, state: &mut S, error: io::Error) {
+        let _ = (event_loop, state, error);
+    }
+}
+
+impl<S, P, F> ProtocolFactory<S> for F
+where
+    F: FnMut(&mut S) -> P,
+    P: Protocol<S> + 'static,
+{
+    fn protocol(&mut self, state: &mut S) -> Box<dyn Protocol<S>> {
+        Box::new(self(state))
+    }
+}

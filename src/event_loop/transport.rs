@@ -1,0 +1,152 @@
+//! One connection, as lent to a callback: asyncio's Transport.
+//!
+//! Every method is total: on a connection that is closing or gone it does nothing. None of them calls a protocol.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::channel::TlsInfo;
+use super::connection::{Connection, Marks, Phase, Reading};
+use super::handle::Loop;
+use super::hub::Hub;
+use super::id::ConnId;
+
+/// A connection for as long as a callback runs; keep its [`id`](Transport::id) and ask
+/// [`Loop::transport`](super::Loop::transport) for longer. asyncio's
+/// [`Transport`](https://docs.python.org/3/library/asyncio-protocol.html#transports).
+pub struct Transport<'a, S> {
+    id: ConnId,
+    hub: &'a mut Hub<S>,
+}
+
+impl<'a, S> Transport<'a, S> {
+    pub(super) fn new(id: ConnId, hub: &'a mut Hub<S>) -> Self {
+        Self { id, hub }
+    }
+
+    /// The connection's name.
+    pub fn id(&self) -> ConnId {
+        self.id
+    }
+
+    /// The loop that the connection lives on.
+    pub fn event_loop(&mut self) -> Loop<'_, S> {
+        Loop::new(self.hub)
+    }
+
+    /// The peer's address; still answered when the connection has ended. asyncio: `get_extra_info("peername")`.
+    pub fn peer_addr(&self) -> SocketAddr {
+        self.connection().endpoints.peer
+    }
+
+    /// Our address. asyncio: `get_extra_info("sockname")`.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.connection().endpoints.local
+    }
+
+    /// What was agreed on in the TLS handshake; `None` on plain TCP.
+    pub fn tls_info(&self) -> Option<TlsInfo<'_>> {
+        self.connection().channel.info()
+    }
+
+    /// Sends `data`, in the order of the calls. It is buffered and leaves at the end of the turn, together with whatever
+    /// else was written; errors come to `connection_lost`. After `close` or `write_eof` it is dropped (asyncio raises
+    /// after `write_eof`). The buffer has no limit of its own: obey `pause_writing`.
+    pub fn write(&mut self, data: &[u8]) {
+        self.hub.write(self.id, data);
+    }
+
+    /// The same as writing each part.
+    pub fn writelines<'b>(&mut self, parts: impl IntoIterator<Item = &'b [u8]>) {
+        for part in parts {
+            self.write(part);
+        }
+    }
+
+    /// Sends what waits, then a FIN (on TLS close_notify before it); reading goes on.
+    pub fn write_eof(&mut self) {
+        self.hub.write_eof(self.id);
+    }
+
+    /// How many bytes the system has not taken yet; on TLS with the cost of encryption.
+    pub fn write_buffer_size(&self) -> usize {
+        self.connection().unsent()
+    }
+
+    /// Sets when `pause_writing` is due (more than `high` bytes wait) and `resume_writing` (at most `low`).
+    /// Default: 64 KiB and 16 KiB.
+    ///
+    /// # Panics
+    ///
+    /// If `low` is greater than `high`.
+    pub fn set_write_buffer_limits(&mut self, high: usize, low: usize) {
+        assert!(low <= high, "the low-water mark ({low}) is above the high-water mark ({high})");
+        if let Some(connection) = self.hub.live(self.id) {
+            connection.marks = Marks { high, low };
+            self.hub.touched(self.id);
+        }
+    }
+
+    /// Whether the write buffer went over the high-water mark and has not sunk to the low one: `pause_writing` was
+    /// called, or will be when this callback returns.
+    pub fn is_writing_paused(&self) -> bool {
+        self.connection().is_writing_paused()
+    }
+
+    /// Sends what waits, within the close timeout, then closes; nothing more is received. asyncio: `close`.
+    pub fn close(&mut self) {
+        self.hub.close(self.id, Phase::Closing(None));
+    }
+
+    /// The same, for a peer that is still sending: closing at once would reset the connection, and the reset may overtake
+    /// our last words. After the last byte a FIN is sent, and what still comes is thrown away until the peer ends, too,
+    /// or `patience` is over, or 256 KiB came. Not in asyncio (nginx: `lingering_close`).
+    pub fn close_slowly(&mut self, patience: Duration) {
+        self.hub.close(self.id, Phase::ClosingSlowly(patience));
+    }
+
+    /// Closes at once; what waits is thrown away. asyncio: `abort`.
+    pub fn abort(&mut self) {
+        self.hub.end(self.id, None);
+    }
+
+    /// How long `close` may take to send what waits (5 s unless set), before `connection_lost` comes with `TimedOut`.
+    pub fn set_close_timeout(&mut self, timeout: Duration) {
+        if let Some(connection) = self.hub.live(self.id) {
+            connection.close_timeout = timeout;
+        }
+    }
+
+    /// Whether the connection is closing or closed.
+    pub fn is_closing(&self) -> bool {
+        self.connection().is_closing()
+    }
+
+    /// No `data_received` from now on, until `resume_reading`.
+    pub fn pause_reading(&mut self) {
+        if let Some(connection) = self.hub.live(self.id)
+            && connection.reading == Reading::Flowing
+        {
+            connection.reading = Reading::Paused;
+        }
+    }
+
+    /// Goes on reading.
+    pub fn resume_reading(&mut self) {
+        self.hub.resume_reading(self.id);
+    }
+
+    /// Calls `timed_out` once, after `timeout`; replaces what was set before, `None` takes it back. To set it again and
+    /// again, for every message, costs next to nothing.
+    pub fn set_timeout(&mut self, timeout: Option<Duration>) {
+        let at = timeout.map(|timeout| self.hub.now + timeout);
+        if self.hub.live(self.id).is_some_and(|connection| matches!(connection.phase, Phase::Open)) {
+            self.hub.set_deadline(self.id, at);
+        }
+    }
+
+    fn connection(&self) -> &Connection {
+        // A transport is lent for a callback, and slots are freed only between callbacks.
+        &self.hub.connections[self.id.index()]
+    }
+}
