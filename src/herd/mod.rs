@@ -1,3 +1,11 @@
 //! What a server knows and decides: no loop, no clock, no socket.
 
+pub mod command;
+mod decimal;
+pub mod directory;
+pub mod link;
 pub mod name;
+pub mod node;
+pub mod position;
+pub mod report;
+pub mod timestamp;

@@ -1,0 +1,334 @@
+//! The herd's state machine: a line, who said it and when, to what is to be done about it.
+//!
+//! No loop, no clock, no links: those are above, and carry out the [`Effects`]. A flood comes before the reply that it
+//! belongs to, so that what a client was told, the neighbours hear no later.
+
+use crate::herd::command::{Bound, Command, Iamat, Radius, Whatsat, trim};
+use crate::herd::directory::{Directory, Merged};
+use crate::herd::name::ServerName;
+use crate::herd::position::Position;
+use crate::herd::report::Report;
+use crate::herd::timestamp::Timestamp;
+
+/// One server's part in the herd: its name and what it knows.
+pub struct Node {
+    name: ServerName,
+    directory: Directory,
+}
+
+/// Who said a line.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Origin {
+    /// A client, which speaks commands.
+    Client,
+    /// A neighbour, which speaks AT lines; the link takes care of its other lines.
+    Neighbour(NeighbourId),
+}
+
+/// A neighbour: the index of its name among this server's neighbours.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct NeighbourId(pub u16);
+
+impl Node {
+    /// A server that knows no client. `seed` keys the directory's hash and must be a secret to clients.
+    pub fn new(name: ServerName, seed: u64) -> Self {
+        Self { name, directory: Directory::new(seed) }
+    }
+
+    /// The server's name.
+    pub fn name(&self) -> &ServerName {
+        &self.name
+    }
+
+    /// What the server knows.
+    pub fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    /// Takes in `line`, without its `\n`, received at `now` by the wall clock, and appends what is to be done to `effects`.
+    pub fn handle(&mut self, from: Origin, line: &[u8], now: Timestamp, effects: &mut Effects) {
+        match from {
+            Origin::Client => match Command::parse(line) {
+                Command::Iamat(iamat) => self.locate(&iamat, now, effects),
+                Command::Whatsat(whatsat) => self.look_around(&whatsat, line, effects),
+                Command::Empty => {}
+                Command::Unknown(command) => effects.refuse(command),
+            },
+            Origin::Neighbour(neighbour) => self.learn(neighbour, line, effects),
+        }
+    }
+
+    fn locate(&mut self, iamat: &Iamat<'_>, now: Timestamp, effects: &mut Effects) {
+        let start = effects.text.len();
+        let report = Report::write(&mut effects.text, &self.name, iamat, now);
+        let merged = self.directory.merge_strictly_newer(&report);
+        let line = effects.end_line(start);
+        if merged == Merged::Fresh {
+            effects.entries.push(Entry::Flood { line, except: None });
+        }
+        effects.entries.push(Entry::Reply(line));
+    }
+
+    fn look_around(&self, whatsat: &Whatsat<'_>, line: &[u8], effects: &mut Effects) {
+        match self.directory.find(whatsat.client) {
+            Some(report) => {
+                let report = effects.line(&[report.line()]);
+                effects.entries.push(Entry::Ask { report, radius: whatsat.radius, bound: whatsat.bound });
+            }
+            None => effects.refuse(trim(line)),
+        }
+    }
+
+    fn learn(&mut self, neighbour: NeighbourId, line: &[u8], effects: &mut Effects) {
+        match Report::parse(line).map(|report| self.directory.merge(&report)) {
+            Some(Merged::Fresh) => {
+                let line = effects.line(&[line]);
+                effects.entries.push(Entry::Flood { line, except: Some(neighbour) });
+            }
+            Some(Merged::Stale) => {}
+            None => effects.entries.push(Entry::Violation(MALFORMED)),
+        }
+    }
+}
+
+/// One thing to be done.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Effect<'a> {
+    /// Answer the client with this whole reply, its `\n` included.
+    Reply(&'a [u8]),
+    /// Say this AT line, its `\n` included, on every link but one.
+    Flood {
+        /// The line.
+        line: &'a [u8],
+        /// The neighbour that it came from.
+        except: Option<NeighbourId>,
+    },
+    /// Find out what is near, and answer the client with the report, the places as JSON and two newlines.
+    Ask {
+        /// The AT line of the client asked about, its `\n` included.
+        report: &'a [u8],
+        /// Where that client is.
+        position: Position<'a>,
+        /// How far to look.
+        radius: Radius,
+        /// How many results to answer with.
+        bound: Bound,
+    },
+    /// The neighbour broke the protocol, like this: say so and close the link.
+    Violation(&'static str),
+}
+
+/// What is to be done, in order. Meant to be kept, and cleared between lines or batches of lines: once it has grown to what a
+/// batch needs, it allocates nothing.
+#[derive(Default)]
+pub struct Effects {
+    text: Vec<u8>,
+    entries: Vec<Entry>,
+}
+
+impl Effects {
+    /// Nothing to do.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Forgets everything, but keeps the memory.
+    pub fn clear(&mut self) {
+        self.text.clear();
+        self.entries.clear();
+    }
+
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// What is to be done, in order.
+    pub fn iter(&self) -> impl Iterator<Item = Effect<'_>> {
+        self.entries.iter().map(|entry| match *entry {
+            Entry::Reply(span) => Effect::Reply(self.slice(span)),
+            Entry::Flood { line, except } => Effect::Flood { line: self.slice(line), except },
+            Entry::Ask { report: line, radius, bound } => {
+                let line = self.slice(line);
+                let report = Report::parse(&line[..line.len() - 1]).expect("only reports are asked about");
+                Effect::Ask { report: line, position: report.position(), radius, bound }
+            }
+            Entry::Violation(why) => Effect::Violation(why),
+        })
+    }
+
+    fn refuse(&mut self, command: &[u8]) {
+        let reply = self.line(&[b"? ", command]);
+        self.entries.push(Entry::Reply(reply));
+    }
+
+    /// Appends a line made of `parts`.
+    fn line(&mut self, parts: &[&[u8]]) -> Span {
+        let start = self.text.len();
+        parts.iter().for_each(|part| self.text.extend_from_slice(part));
+        self.end_line(start)
+    }
+
+    /// Ends the line that began at `start`.
+    fn end_line(&mut self, start: usize) -> Span {
+        self.text.push(b'\n');
+        Span { start, end: self.text.len() }
+    }
+
+    fn slice(&self, span: Span) -> &[u8] {
+        &self.text[span.start..span.end]
+    }
+}
+
+/// An [`Effect`] whose bytes are in [`Effects::text`].
+enum Entry {
+    Reply(Span),
+    Flood { line: Span, except: Option<NeighbourId> },
+    Ask { report: Span, radius: Radius, bound: Bound },
+    Violation(&'static str),
+}
+
+#[derive(Clone, Copy)]
+struct Span {
+    start: usize,
+    end: usize,
+}
+
+const MALFORMED: &str = "a report is AT <server> <difference> <client> <position> <timestamp>";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KIWI: &str = "IAMAT kiwi +34.068930-118.445127 1520023934.918963997";
+    const KIWI_AT: &str = "AT Goloman +0.263873386 kiwi +34.068930-118.445127 1520023934.918963997";
+    const NOW: &[u8] = b"1520023935.182837383";
+    const HANDS: Origin = Origin::Neighbour(NeighbourId(0));
+
+    fn node() -> Node {
+        Node::new(ServerName::parse(b"Goloman").expect("a name"), 7)
+    }
+
+    /// Has `node` handle `line` and compares what is to be done, as text: `< reply`, `* flood`, `*0 flood except 0`,
+    /// `@ position metres bound` after the report, `! violation`. Replies and floods must end their line.
+    fn check(node: &mut Node, from: Origin, line: impl AsRef<[u8]>, expected: &[&str]) {
+        let mut effects = Effects::new();
+        node.handle(from, line.as_ref(), Timestamp::parse(NOW).expect("a timestamp"), &mut effects);
+        let text = |line: &[u8]| {
+            let line = line.strip_suffix(b"\n").expect("a whole line");
+            String::from_utf8(line.into()).expect("these tests are text")
+        };
+        let found: Vec<String> = effects
+            .iter()
+            .flat_map(|effect| match effect {
+                Effect::Reply(line) => vec![format!("< {}", text(line))],
+                Effect::Flood { line, except: None } => vec![format!("* {}", text(line))],
+                Effect::Flood { line, except: Some(NeighbourId(id)) } => vec![format!("*{id} {}", text(line))],
+                Effect::Ask { report, position, radius, bound } => vec![
+                    format!("< {}", text(report)),
+                    format!("@ {position:?} {} {}", radius.metres_f64(), bound.as_usize()),
+                ],
+                Effect::Violation(why) => vec![format!("! {why}")],
+            })
+            .collect();
+        assert_eq!(found, expected, "{}", line.as_ref().escape_ascii());
+    }
+
+    #[test]
+    fn an_iamat_is_flooded_then_answered() {
+        let (flood, reply) = (format!("* {KIWI_AT}"), format!("< {KIWI_AT}"));
+        let mut node = node();
+        check(&mut node, Origin::Client, KIWI, &[&flood, &reply]);
+        assert_eq!(node.directory().find(b"kiwi").map(|report| report.line()), Some(KIWI_AT.as_bytes()));
+    }
+
+    #[test]
+    fn an_iamat_that_is_not_newer_is_only_answered() {
+        let mut node = node();
+        node.handle(Origin::Client, KIWI.as_bytes(), Timestamp::parse(NOW).expect("a timestamp"), &mut Effects::new());
+        check(
+            &mut node,
+            Origin::Client,
+            "IAMAT kiwi +1+1 1520023934.918963997",
+            &["< AT Goloman +0.263873386 kiwi +1+1 1520023934.918963997"],
+        );
+        check(
+            &mut node,
+            Origin::Client,
+            "IAMAT kiwi +1+1 1520023934",
+            &["< AT Goloman +1.182837383 kiwi +1+1 1520023934"],
+        );
+        assert_eq!(node.directory().find(b"kiwi").map(|report| report.line()), Some(KIWI_AT.as_bytes()));
+        check(
+            &mut node,
+            Origin::Client,
+            "IAMAT kiwi +1+1 1520023934.918963998",
+            &[
+                "* AT Goloman +0.263873385 kiwi +1+1 1520023934.918963998",
+                "< AT Goloman +0.263873385 kiwi +1+1 1520023934.918963998",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_whatsat_answers_with_the_stored_report() {
+        let mut node = node();
+        check(
+            &mut node,
+            HANDS,
+            "AT Ball -0.000000001 kiwi +34.068930-118.445127/ 5",
+            &["*0 AT Ball -0.000000001 kiwi +34.068930-118.445127/ 5"],
+        );
+        check(
+            &mut node,
+            Origin::Client,
+            "WHATSAT kiwi 10 5",
+            &["< AT Ball -0.000000001 kiwi +34.068930-118.445127/ 5", "@ +34.068930-118.445127/ 10000 5"],
+        );
+        check(&mut node, Origin::Client, " WHATSAT  kiw 10 5\r", &["< ? WHATSAT  kiw 10 5"]);
+    }
+
+    #[test]
+    fn what_is_no_command_is_copied() {
+        let mut node = node();
+        check(&mut node, Origin::Client, "", &[]);
+        check(&mut node, Origin::Client, " \t\r", &[]);
+        check(&mut node, Origin::Client, "\tHELLO \t you ", &["< ? HELLO \t you"]);
+        check(&mut node, Origin::Client, "?", &["< ? ?"]);
+        check(&mut node, Origin::Client, KIWI_AT, &[&format!("< ? {KIWI_AT}")]);
+        check(&mut node, Origin::Client, "HERD 1 goloman Hands 0.1.0", &["< ? HERD 1 goloman Hands 0.1.0"]);
+        assert!(node.directory().is_empty());
+    }
+
+    #[test]
+    fn a_neighbours_report_goes_on_if_it_is_fresh() {
+        let mut node = node();
+        let greater = "AT Hands +0.263873386 kiwi +34.068930-118.445127 1520023934.918963997";
+        check(&mut node, HANDS, KIWI_AT, &[&format!("*0 {KIWI_AT}")]);
+        check(&mut node, HANDS, KIWI_AT, &[]);
+        check(&mut node, Origin::Neighbour(NeighbourId(1)), greater, &[&format!("*1 {greater}")]);
+        check(&mut node, HANDS, KIWI_AT, &[]);
+    }
+
+    #[test]
+    fn a_neighbour_that_speaks_otherwise_breaks_the_protocol() {
+        let mut node = node();
+        let violation = format!("! {MALFORMED}");
+        for line in ["", "AT", KIWI, " AT Ball +0.500000000 k +1+1 1", "AT Ball 0.5 k +1+1 1"] {
+            check(&mut node, HANDS, line, &[&violation]);
+        }
+        assert!(node.directory().is_empty());
+    }
+
+    #[test]
+    fn effects_of_a_batch_keep_their_order() {
+        let (mut node, mut effects) = (node(), Effects::new());
+        let now = Timestamp::parse(NOW).expect("a timestamp");
+        node.handle(Origin::Client, b"one", now, &mut effects);
+        node.handle(Origin::Client, b"", now, &mut effects);
+        node.handle(Origin::Client, b"two", now, &mut effects);
+        assert!(effects.iter().eq([Effect::Reply(b"? one\n"), Effect::Reply(b"? two\n")]));
+        effects.clear();
+        assert!(effects.is_empty());
+    }
+}

@@ -1,0 +1,324 @@
+//! Bytes to whole lines, with a limit, never scanning a byte twice.
+//!
+//! A line ends with `\n`, which is not part of it. Lines that lie whole in what was received are handed out in place; only
+//! what must wait is copied: an unfinished line, or the lines that a consumer has stopped before. It does not know what a
+//! line says, and trims nothing.
+
+use std::mem;
+
+use memchr::memchr;
+
+/// What was received and not yet handed out. Holds no memory while that is nothing.
+pub struct LineBuffer {
+    limit: usize,
+    stage: Stage,
+    /// Bytes before `start` have been handed out; those before `searched` hold no `\n` that has not been.
+    kept: Vec<u8>,
+    start: usize,
+    searched: usize,
+}
+
+/// A line, or that there will be none.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Line<'a> {
+    /// A whole line, without its `\n`.
+    Whole(&'a [u8]),
+    /// The first bytes, as many as the limit, of a line that is longer. It is the last: all bytes after are thrown away.
+    TooLong(&'a [u8]),
+}
+
+impl LineBuffer {
+    /// A buffer for lines of at most `limit` bytes, their `\n` not counted.
+    pub const fn new(limit: usize) -> Self {
+        Self { limit, stage: Stage::Reading, kept: Vec::new(), start: 0, searched: 0 }
+    }
+
+    /// Takes in `data`, which may be empty, and lends out the whole lines that there are now.
+    ///
+    /// What the consumer leaves, because it has enough for now, is kept when the [`Feed`] is dropped. Then at most what is left
+    /// of `data` is added to what was kept before; a consumer that feeds only after taking all lines keeps at most the
+    /// limit and one `data`.
+    pub fn feed<'a>(&'a mut self, data: &'a [u8]) -> Feed<'a> {
+        let data = match self.stage {
+            Stage::Reading => data,
+            Stage::Over => &[],
+        };
+        Feed { buffer: self, data, searched: 0 }
+    }
+
+    /// Whether nothing is kept.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many bytes are kept.
+    pub fn len(&self) -> usize {
+        self.kept.len() - self.start
+    }
+
+    /// At the end of the bytes: the last line, if it is unfinished. `None` also while whole lines before it wait for
+    /// [`LineBuffer::feed`].
+    pub fn take_last(&mut self) -> Option<Vec<u8>> {
+        if self.is_empty() || memchr(b'\n', &self.kept[self.searched..]).is_some() {
+            return None;
+        }
+        let mut last = mem::take(&mut self.kept);
+        last.drain(..mem::take(&mut self.start));
+        self.searched = 0;
+        Some(last)
+    }
+
+    fn forget(&mut self) {
+        self.kept.clear();
+        self.start = 0;
+        self.searched = 0;
+    }
+}
+
+/// The whole lines in what a [`LineBuffer`] has kept and what it was fed.
+pub struct Feed<'a> {
+    buffer: &'a mut LineBuffer,
+    data: &'a [u8],
+    /// The first so many bytes of `data` hold no `\n`.
+    searched: usize,
+}
+
+impl Feed<'_> {
+    /// The next line, or `None` if it has not ended yet.
+    #[expect(clippy::should_implement_trait, reason = "an iterator cannot lend from itself")]
+    pub fn next(&mut self) -> Option<Line<'_>> {
+        if self.buffer.is_empty() {
+            self.buffer.forget();
+            self.next_in_data()
+        } else {
+            self.next_in_kept()
+        }
+    }
+
+    fn next_in_data(&mut self) -> Option<Line<'_>> {
+        let data = self.data;
+        match search(data, self.searched, self.buffer.limit) {
+            Search::End(end) => {
+                self.data = &data[end + 1..];
+                self.searched = 0;
+                Some(Line::Whole(&data[..end]))
+            }
+            Search::Unfinished => {
+                self.searched = data.len();
+                None
+            }
+            Search::TooLong => {
+                self.data = &[];
+                self.searched = 0;
+                self.buffer.stage = Stage::Over;
+                Some(Line::TooLong(&data[..self.buffer.limit]))
+            }
+        }
+    }
+
+    fn next_in_kept(&mut self) -> Option<Line<'_>> {
+        let Self { buffer, data, .. } = self;
+        let LineBuffer { limit, stage, kept, start, searched } = &mut **buffer;
+        let line = *start;
+        match search(&kept[line..], *searched - line, *limit) {
+            Search::End(end) => {
+                *start = line + end + 1;
+                *searched = *start;
+                return Some(Line::Whole(&kept[line..][..end]));
+            }
+            Search::TooLong => {}
+            Search::Unfinished => {
+                // The line goes on in `data`: only as far as its end, or the limit, is copied.
+                let room = *limit - (kept.len() - line);
+                match search(data, 0, room) {
+                    Search::End(end) => {
+                        kept.extend_from_slice(&data[..end]);
+                        *data = &data[end + 1..];
+                        *start = kept.len();
+                        *searched = *start;
+                        return Some(Line::Whole(&kept[line..]));
+                    }
+                    Search::Unfinished => {
+                        kept.extend_from_slice(data);
+                        *data = &[];
+                        *searched = kept.len();
+                        return None;
+                    }
+                    Search::TooLong => kept.extend_from_slice(&data[..room]),
+                }
+            }
+        }
+        *data = &[];
+        *stage = Stage::Over;
+        *start = kept.len();
+        Some(Line::TooLong(&kept[line..][..*limit]))
+    }
+}
+
+impl Drop for Feed<'_> {
+    fn drop(&mut self) {
+        let Self { buffer, data, searched } = self;
+        if buffer.is_empty() {
+            buffer.forget();
+            buffer.searched = *searched;
+        }
+        buffer.kept.extend_from_slice(data);
+        if buffer.is_empty() {
+            buffer.kept = Vec::new();
+        } else if buffer.start > buffer.kept.len() / 2 {
+            // What is copied is less than what was handed out since the last time, so all copying is linear.
+            buffer.kept = buffer.kept[buffer.start..].to_vec();
+            buffer.searched -= mem::take(&mut buffer.start);
+        }
+    }
+}
+
+enum Stage {
+    Reading,
+    /// A line was too long.
+    Over,
+}
+
+enum Search {
+    /// A line ends after so many bytes.
+    End(usize),
+    Unfinished,
+    TooLong,
+}
+
+/// Looks for the end of the line of at most `limit` bytes that `bytes` begin with; the first `searched` bytes hold none.
+fn search(bytes: &[u8], searched: usize, limit: usize) -> Search {
+    let window = &bytes[..bytes.len().min(limit + 1)];
+    match memchr(b'\n', &window[searched..]) {
+        Some(end) => Search::End(searched + end),
+        None if window.len() > limit => Search::TooLong,
+        None => Search::Unfinished,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const LIMIT: usize = 8;
+
+    /// Feeds `pieces` and compares the lines, each shown with its `\n`, or with `…` if it was too long, and at the end the
+    /// unfinished line.
+    fn check(pieces: &[&str], expected: &[&str]) {
+        let mut buffer = LineBuffer::new(LIMIT);
+        let mut lines = Vec::new();
+        for piece in pieces {
+            take(&mut buffer.feed(piece.as_bytes()), usize::MAX, &mut lines);
+        }
+        lines.extend(buffer.take_last());
+        assert_eq!(buffer.kept.capacity(), 0);
+        let lines: Vec<_> = lines.into_iter().map(|line| String::from_utf8(line).expect("text")).collect();
+        assert_eq!(lines, expected, "{pieces:?}");
+    }
+
+    /// Takes at most `count` lines and tells how many there were.
+    fn take(feed: &mut Feed<'_>, count: usize, lines: &mut Vec<Vec<u8>>) -> usize {
+        for taken in 0..count {
+            match feed.next() {
+                Some(Line::Whole(line)) => lines.push([line, b"\n"].concat()),
+                Some(Line::TooLong(line)) => lines.push([line, "…".as_bytes()].concat()),
+                None => return taken,
+            }
+        }
+        count
+    }
+
+    #[test]
+    fn a_line_is_whole_wherever_it_is_split() {
+        check(&[], &[]);
+        check(&[""], &[]);
+        check(&["\n"], &["\n"]);
+        check(&["one\ntwo\n"], &["one\n", "two\n"]);
+        check(&["on", "", "e", "\n", "\ntwo\nth", "r", "ee"], &["one\n", "\n", "two\n", "three"]);
+        check(&["a\0\r\u{a0}\n"], &["a\0\r\u{a0}\n"]);
+    }
+
+    #[test]
+    fn a_line_has_a_limit() {
+        check(&["12345678\n", "12345678", "\n", "12345678"], &["12345678\n", "12345678\n", "12345678"]);
+        check(&["123456789\nx\n", "x\n"], &["12345678…"]);
+        check(&["123456789"], &["12345678…"]);
+        check(&["12345678", "9", "0"], &["12345678…"]);
+        check(&["1234567", "89\n"], &["12345678…"]);
+        check(&["a\n1234", "56789"], &["a\n", "12345678…"]);
+    }
+
+    #[test]
+    fn nothing_is_kept_that_is_not_needed() {
+        let mut buffer = LineBuffer::new(LIMIT);
+        let mut check = |piece: &str, kept: usize| {
+            take(&mut buffer.feed(piece.as_bytes()), usize::MAX, &mut Vec::new());
+            assert_eq!((buffer.len(), buffer.is_empty(), buffer.kept.capacity() == 0), (kept, kept == 0, kept == 0));
+        };
+        check("one\n", 0);
+        check("one\ntwo", 3);
+        check("three", 8);
+        check("\n", 0);
+        check("12345678", 8);
+        check("9", 0);
+        check("more\nand more", 0);
+    }
+
+    #[test]
+    fn a_whole_line_is_lent_in_place() {
+        let mut buffer = LineBuffer::new(LIMIT);
+        let data = b"one\ntwo\n";
+        let mut feed = buffer.feed(data);
+        assert!(matches!(feed.next(), Some(Line::Whole(line)) if std::ptr::eq(line, &data[..3])));
+        assert!(matches!(feed.next(), Some(Line::Whole(line)) if std::ptr::eq(line, &data[4..7])));
+    }
+
+    #[test]
+    fn what_a_consumer_leaves_is_kept() {
+        let mut buffer = LineBuffer::new(LIMIT);
+        let mut lines = Vec::new();
+        take(&mut buffer.feed(b"one\ntwo\nthree\nfo"), 1, &mut lines);
+        assert_eq!((buffer.len(), buffer.take_last()), (12, None));
+        take(&mut buffer.feed(b"ur\n"), 2, &mut lines);
+        assert_eq!(lines.concat(), b"one\ntwo\nthree\n");
+        take(&mut buffer.feed(b""), 9, &mut lines);
+        assert_eq!(lines.concat(), b"one\ntwo\nthree\nfour\n");
+        assert!(buffer.is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn any_split_and_any_pauses_give_the_same_lines(
+            pieces in prop::collection::vec(("[ab\n]{0,12}", 0_usize..4), 0..20),
+        ) {
+            let whole: String = pieces.iter().map(|(piece, _)| piece.as_str()).collect();
+            let mut expected = Vec::new();
+            let mut buffer = LineBuffer::new(LIMIT);
+            take(&mut buffer.feed(whole.as_bytes()), usize::MAX, &mut expected);
+            expected.extend(buffer.take_last());
+
+            let mut lines = Vec::new();
+            let mut buffer = LineBuffer::new(LIMIT);
+            for (piece, count) in &pieces {
+                take(&mut buffer.feed(piece.as_bytes()), *count, &mut lines);
+            }
+            while take(&mut buffer.feed(b""), 1, &mut lines) > 0 {}
+            prop_assert!(buffer.len() <= LIMIT);
+            lines.extend(buffer.take_last());
+            prop_assert_eq!(lines, expected);
+            prop_assert_eq!(buffer.kept.capacity(), 0);
+        }
+
+        #[test]
+        fn the_lines_are_those_that_splitting_the_text_gives(text in "[ab\n]{0,60}") {
+            let mut lines = Vec::new();
+            let mut buffer = LineBuffer::new(60);
+            take(&mut buffer.feed(text.as_bytes()), usize::MAX, &mut lines);
+            lines.extend(buffer.take_last());
+            let expected: Vec<_> = text.split_inclusive('\n').map(|line| line.as_bytes().to_vec()).collect();
+            prop_assert_eq!(lines, expected);
+        }
+    }
+}
