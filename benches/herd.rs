@@ -1,0 +1,88 @@
+//! What a message costs without a network: reading a line, and an IAMAT through the node, by the number of known clients.
+
+use std::hint::black_box;
+
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
+use proxy_herd::herd::command::Command;
+use proxy_herd::herd::name::ServerName;
+use proxy_herd::herd::node::{Effects, NeighbourId, Node, Origin};
+use proxy_herd::herd::report::Report;
+use proxy_herd::herd::timestamp::Timestamp;
+use proxy_herd::wire::lines::{Line, LineBuffer};
+
+fn reading(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("read");
+    group.throughput(Throughput::Elements(1));
+    group.bench_function("IAMAT", |bencher| bencher.iter(|| black_box(Command::parse(black_box(IAMAT)))));
+    group.bench_function("WHATSAT", |bencher| bencher.iter(|| black_box(Command::parse(black_box(WHATSAT)))));
+    group.bench_function("AT", |bencher| bencher.iter(|| black_box(Report::parse(black_box(AT)))));
+
+    let batch = [IAMAT, b"\n"].concat().repeat(LINES_PER_READ);
+    group.throughput(Throughput::Elements(LINES_PER_READ as u64));
+    let mut buffer = LineBuffer::new(Command::LIMIT);
+    group.bench_function("lines", |bencher| {
+        bencher.iter(|| {
+            let mut feed = buffer.feed(black_box(&batch));
+            while let Some(Line::Whole(line)) = feed.next() {
+                black_box(line);
+            }
+        });
+    });
+    group.finish();
+}
+
+fn handling(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("node");
+    group.throughput(Throughput::Elements(1));
+    for clients in [1_000, 100_000, 1_000_000] {
+        iamat(&mut group, clients);
+    }
+    group.finish();
+}
+
+/// Clients say in an order that no cache foresees where they are, each time a nanosecond later: every IAMAT is fresh.
+fn iamat(group: &mut BenchmarkGroup<'_, WallTime>, clients: u64) {
+    let mut node = Node::new(ServerName::parse(b"Goloman").expect("a name"), 7);
+    let mut effects = Effects::new();
+    let now = Timestamp::parse(b"1520023935.182837383").expect("a timestamp");
+    for client in 0..clients {
+        let line = format!("AT Hands +0.263873386 client-{client:07} +34.068930-118.445127 1520023934.000000000");
+        node.handle(Origin::Neighbour(NeighbourId(0)), line.as_bytes(), now, &mut effects);
+        effects.clear();
+    }
+    let mut line = b"IAMAT client-0000000 +34.068930-118.445127 1520023934.000000000".to_vec();
+    let mut turn = 0_u64;
+    group.bench_function(format!("IAMAT among {clients} clients"), |bencher| {
+        bencher.iter(|| {
+            turn += 1;
+            write_digits(&mut line[13..20], turn * STRIDE % clients);
+            let end = line.len();
+            write_digits(&mut line[end - 9..], turn);
+            effects.clear();
+            node.handle(Origin::Client, black_box(&line), now, &mut effects);
+            black_box(&effects);
+        });
+    });
+    assert_eq!(node.directory().len() as u64, clients);
+}
+
+fn write_digits(text: &mut [u8], mut number: u64) {
+    for digit in text.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+}
+
+const IAMAT: &[u8] = b"IAMAT kiwi.cs.ucla.edu +34.068930-118.445127 1520023934.918963997";
+const WHATSAT: &[u8] = b"WHATSAT kiwi.cs.ucla.edu 10 5";
+const AT: &[u8] = b"AT Goloman +0.263873386 kiwi.cs.ucla.edu +34.068930-118.445127 1520023934.918963997";
+
+/// About what one read of 64 KiB holds.
+const LINES_PER_READ: usize = 900;
+
+/// A prime: the clients are visited in a scattered order, each once a round.
+const STRIDE: u64 = 7_919_111;
+
+criterion_group!(benches, reading, handling);
+criterion_main!(benches);
