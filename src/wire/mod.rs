@@ -1,3 +1,7 @@
 //! What stands on the wire: bytes to lines, bytes to HTTP messages. No I/O.
 
 pub mod lines;
+pub mod http;
+mod http_chunked;
+pub mod http_request;
+pub mod http_response;
