@@ -1,1 +1,16 @@
 //! A question about what is near, and Google's answer to it as text. No I/O.
+//!
+//! ```text
+//! question -> upstream's request ~~> response's body -> answer -> the client's text
+//!                              standin <- gazetteer <- geometry
+//! ```
+//!
+//! The stand-in answers in Google's stead, in Google's [`layout`].
+
+pub mod answer;
+pub mod gazetteer;
+pub mod geometry;
+pub mod layout;
+pub mod question;
+pub mod standin;
+pub mod upstream;

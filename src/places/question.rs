@@ -1,0 +1,143 @@
+//! A question to Places, what is near this point?, and the HTTP request that asks it.
+//!
+//! - Coordinates and radius are text from the client to the URL, digit for digit: no float rounds them on the way.
+//! - How many results a client wants is not part of the question: two clients who ask the same are told the same answer, cut
+//!   for each ([`Answer::text`](crate::places::answer::Answer::text)).
+//! - The [`Key`] is shown by nothing but the request's bytes. Those are for the wire, never for a log.
+//!
+//! It is Google's legacy question; the new one would be another method here.
+
+use std::fmt;
+
+use crate::places::upstream::Upstream;
+use crate::wire::http_request::RequestHead;
+
+/// What is near a point? Questions that are equal have one answer.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Question {
+    latitude: String,
+    longitude: String,
+    metres: String,
+}
+
+impl Question {
+    /// The question for a position's two numbers (`+34.068930`, `-118.445127`, a `+` is dropped) and a radius in metres.
+    /// `None` if one of them is no decimal number: digits, perhaps with a point among or after them, and a sign before a
+    /// coordinate. Whether the point is on the Earth is not asked.
+    pub fn new(latitude: &[u8], longitude: &[u8], metres: &[u8]) -> Option<Self> {
+        let unsigned = |number: &[u8]| !matches!(number.first(), Some(b'+' | b'-'));
+        let (latitude, longitude) = (decimal(latitude)?, decimal(longitude)?);
+        let metres = decimal(metres).filter(|_| unsigned(metres))?;
+        Some(Self { latitude, longitude, metres })
+    }
+
+    /// The bytes of the request that asks Google's legacy Nearby Search, or what stands in for it at `upstream`.
+    pub fn legacy_request(&self, upstream: &Upstream, key: &Key) -> Vec<u8> {
+        let Self { latitude, longitude, metres } = self;
+        let (path, Key(key)) = (upstream.path(), key);
+        let target = format!("{path}{LEGACY_PATH}?location={latitude},{longitude}&radius={metres}&key={key}");
+        RequestHead::get(&upstream.authority(), &target).expect("every part was checked where it was made").finish()
+    }
+}
+
+/// Google's key, which pays for the answers.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Key(String);
+
+impl Key {
+    /// Takes `text` without the white space around it; `None` if nothing is left.
+    pub fn new(text: &str) -> Option<Self> {
+        let text = text.trim();
+        (!text.is_empty()).then(|| Self(text.bytes().map(percent_encoded).collect()))
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Key(hidden)")
+    }
+}
+
+/// Google's path for the legacy Nearby Search with a JSON answer.
+pub const LEGACY_PATH: &str = "/maps/api/place/nearbysearch/json";
+
+/// A decimal number without its `+`.
+fn decimal(number: &[u8]) -> Option<String> {
+    let (number, digits) = match number {
+        [b'+', digits @ ..] => (digits, digits),
+        [b'-', digits @ ..] => (number, digits),
+        _ => (number, number),
+    };
+    let mut parts = digits.split(|byte| *byte == b'.');
+    let (whole, fraction) = (parts.next()?, parts.next().unwrap_or_default());
+    let valid =
+        !whole.is_empty() && parts.next().is_none() && [whole, fraction].concat().iter().all(u8::is_ascii_digit);
+    if valid { String::from_utf8(number.to_vec()).ok() } else { None }
+}
+
+/// A byte as it stands in a query (RFC 3986, 2.3).
+fn percent_encoded(byte: u8) -> String {
+    match byte {
+        b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn question(latitude: &str, longitude: &str, metres: &str) -> Option<Question> {
+        Question::new(latitude.as_bytes(), longitude.as_bytes(), metres.as_bytes())
+    }
+
+    #[test]
+    fn a_question_becomes_a_request_digit_for_digit() {
+        let check = |numbers: [&str; 3], expected: &str| {
+            let [latitude, longitude, metres] = numbers;
+            let question = question(latitude, longitude, metres).expect("three numbers");
+            let request = question.legacy_request(&Upstream::google(), &Key::new("k").expect("a key"));
+            let request = String::from_utf8(request).expect("ASCII");
+            let line = format!("GET /maps/api/place/nearbysearch/json?{expected}&key=k HTTP/1.1\r\n");
+            assert!(request.starts_with(&line), "{request}");
+            assert!(
+                request.contains("\r\nHost: maps.googleapis.com\r\n") && request.ends_with("\r\n\r\n"),
+                "{request}"
+            );
+        };
+        check(["+34.068930", "-118.445127", "10000"], "location=34.068930,-118.445127&radius=10000");
+        check(["-00.10", "+005.", "0.5"], "location=-00.10,005.&radius=0.5");
+        check(["+0", "-0", "0"], "location=0,-0&radius=0");
+    }
+
+    #[test]
+    fn only_numbers_reach_the_url() {
+        for bad in ["", "+", "-", ".", ".5", "+-1", "1.2.3", "1e3", "nan", " 1", "1 ", "1&key=x", "1\r\n", "1,2", "١"]
+        {
+            assert_eq!(question(bad, "+1", "1"), None, "latitude {bad:?}");
+            assert_eq!(question("+1", bad, "1"), None, "longitude {bad:?}");
+            assert_eq!(question("+1", "+1", bad), None, "metres {bad:?}");
+        }
+        assert_eq!(question("+1", "+1", "-1"), None);
+        assert_eq!(question("+1", "+1", "+1"), None);
+    }
+
+    #[test]
+    fn equal_questions_are_equal() {
+        assert_eq!(question("+1.5", "-2", "3"), question("1.5", "-2", "3"));
+        assert_ne!(question("+1.5", "-2", "3"), question("+1.50", "-2", "3"));
+    }
+
+    #[test]
+    fn a_key_is_only_in_the_url() {
+        let key = Key::new(" s3cret/+&=é \n").expect("a key");
+        assert_eq!(format!("{key:?} {:#?}", Some(&key)), "Key(hidden) Some(\n    Key(hidden),\n)");
+        let upstream = Upstream::parse("http://[::1]:8080/proxy/").expect("an upstream");
+        let request = question("+1", "+2", "3").expect("three numbers").legacy_request(&upstream, &key);
+        let request = String::from_utf8(request).expect("ASCII");
+        let start = "GET /proxy/maps/api/place/nearbysearch/json?location=1,2&radius=3&key=s3cret%2F%2B%26%3D%C3%A9 HTTP/1.1\r\n\
+                     Host: [::1]:8080\r\n";
+        assert!(request.starts_with(start), "{request}");
+        assert_eq!(Key::new(" \n"), None);
+    }
+}
