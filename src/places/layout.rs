@@ -1,7 +1,7 @@
 //! JSON in the layout of Google's web services, which is that of jsoncpp's `StyledWriter`.
 //!
 //! - Three spaces of indent, `"key" : value`, keys in alphabetical order, no newline at the end.
-//! - An array of short scalars stands on one line, `[ "a", "b" ]`, unless that line were [`LINE`] characters or longer.
+//! - An array of short scalars stands on one line, `[ "a", "b" ]`, unless that line were 74 bytes or longer.
 //! - `<` and `>` are `\u003c` and `\u003e`, so that an answer is harmless inside HTML; other characters stay as they are.
 //! - A number without a fraction has no point.
 //!

@@ -85,6 +85,8 @@ fn percent_encoded(byte: u8) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn question(latitude: &str, longitude: &str, metres: &str) -> Option<Question> {
@@ -139,5 +141,17 @@ mod tests {
                      Host: [::1]:8080\r\n";
         assert!(request.starts_with(start), "{request}");
         assert_eq!(Key::new(" \n"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_accepted_can_be_asked(number in "[+-]?[0-9.]{1,4}", url in "https?://[a:.0-9%/ é\\[\\]?-]{1,9}", key in "\\PC{1,9}") {
+            let question = question(&number, &number, number.trim_start_matches(['+', '-']));
+            let (upstream, key) = (Upstream::parse(&url).unwrap_or_else(|_| Upstream::google()), Key::new(&key));
+            if let (Some(question), Some(key)) = (question, key) {
+                let request = question.legacy_request(&upstream, &key);
+                prop_assert_eq!(request.iter().filter(|byte| **byte == b'\n').count(), 6);
+            }
+        }
     }
 }

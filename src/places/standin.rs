@@ -109,17 +109,19 @@ fn parameter(query: &str, name: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(value.len());
     let mut rest = value.as_bytes();
     while let [byte, after @ ..] = rest {
-        (rest, _) = match (byte, after) {
-            (b'%', [high, low, after @ ..]) => {
-                let digit = |byte: &u8| char::from(*byte).to_digit(16);
-                let code = digit(high)? * 16 + digit(low)?;
-                (after, bytes.push(u8::try_from(code).ok()?))
-            }
-            (b'+', _) => (after, bytes.push(b' ')),
-            _ => (after, bytes.push(*byte)),
+        let (byte, after) = match (byte, after) {
+            (b'%', [high, low, after @ ..]) => (hex(*high)? * 16 + hex(*low)?, after),
+            (b'+', _) => (b' ', after),
+            _ => (*byte, after),
         };
+        bytes.push(byte);
+        rest = after;
     }
     String::from_utf8(bytes).ok()
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }
 
 /// Google's longest radius, in metres.
@@ -133,6 +135,8 @@ const PLACE_REACH: f64 = 150.0;
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::places::answer::Answer;
 
@@ -199,5 +203,13 @@ mod tests {
     fn a_page_looks_like_googles() {
         let page = ask(&format!("{LEGACY_PATH}?location=60.1708,24.9375&radius=1000&key=k"));
         assert_eq!(String::from_utf8_lossy(&page.body), include_str!("../../tests/data/helsinki.json"));
+    }
+
+    proptest! {
+        #[test]
+        fn every_query_has_an_answer(query in "((location|radius|key)=|&|,|%|[0-9a-f+.-]|é){0,40}") {
+            let Response { status, body, .. } = ask(&format!("{LEGACY_PATH}?{query}"));
+            prop_assert_eq!((status, Answer::read(body).is_ok()), (200, true));
+        }
     }
 }

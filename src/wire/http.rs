@@ -95,8 +95,7 @@ impl Error for HttpError {}
 /// The most headers of one message.
 pub const HEADERS_LIMIT: usize = 100;
 
-/// The bytes of a head, until its empty line.
-#[derive(Debug)]
+/// The bytes of a head, until its empty line. There may be a key among them: not for `Debug`.
 pub(super) struct Head {
     bytes: Vec<u8>,
     limit: usize,

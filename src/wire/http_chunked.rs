@@ -8,12 +8,6 @@
 
 use crate::wire::http::HttpError;
 
-/// The longest line with a chunk's size and extensions, in bytes, without its CRLF.
-pub(super) const LINE_LIMIT: usize = 256;
-
-/// The longest trailer, in bytes, all its lines together.
-pub(super) const TRAILER_LIMIT: usize = 8 * 1024;
-
 /// Where in a chunked body we are.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Chunked {
@@ -101,6 +95,12 @@ impl Chunked {
         }))
     }
 }
+
+/// The longest line with a chunk's size and extensions, in bytes, without its CRLF.
+const LINE_LIMIT: usize = 256;
+
+/// The longest trailer, in bytes, all its lines together.
+const TRAILER_LIMIT: usize = 8 * 1024;
 
 #[cfg(test)]
 mod tests {

@@ -84,7 +84,6 @@ impl fmt::Debug for Request {
 }
 
 /// Turns bytes into requests.
-#[derive(Debug)]
 pub struct RequestDecoder {
     limits: Limits,
     head: Head,
@@ -150,6 +149,9 @@ const USER_AGENT: &str = concat!("proxy-herd/", env!("CARGO_PKG_VERSION"));
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
     use super::*;
 
     const LIMITS: Limits = Limits { head: 256, body: 10 };
@@ -241,5 +243,19 @@ mod tests {
     fn a_request_does_not_show_its_query() {
         let request = requests([&b"GET /a?key=secret HTTP/1.1\r\nHost: h\r\n\r\n"[..]].into_iter()).expect("a request");
         assert_eq!(format!("{request:?}"), "[GET /a (0 bytes)]");
+    }
+
+    proptest! {
+        #[test]
+        fn any_split_gives_the_same_requests(
+            lines in proptest::collection::vec(select(vec![
+                "GET / HTTP/1.1\r\n", "POST /a HTTP/1.1\r\n", "Host: h\r\n", "Content-Length: 2\r\n", "\r\n", "\r\nab", "\r", "x",
+                "Transfer-Encoding: chunked\r\n\r\n", "1\r\na\r\n", "0\r\n\r\n",
+            ]), 0..12),
+            size in 1..40usize,
+        ) {
+            let bytes = lines.concat().into_bytes();
+            prop_assert_eq!(requests(bytes.chunks(size)), requests([&bytes[..]].into_iter()));
+        }
     }
 }

@@ -43,7 +43,6 @@ impl Response {
 }
 
 /// Turns bytes into responses.
-#[derive(Debug)]
 pub struct ResponseDecoder {
     limits: Limits,
     head: Head,
@@ -51,7 +50,6 @@ pub struct ResponseDecoder {
 }
 
 /// A response whose head is known.
-#[derive(Debug)]
 struct Begun {
     status: u16,
     keep_alive: bool,
