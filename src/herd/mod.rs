@@ -9,3 +9,4 @@ pub mod node;
 pub mod position;
 pub mod report;
 pub mod timestamp;
+pub mod topology;
