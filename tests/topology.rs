@@ -179,7 +179,7 @@ fn text_that_is_no_json_is_told_by_line_and_column() {
     check("", "line 1, column 0: EOF while parsing a value; a topology is one JSON object");
     check("{\n  \"herd\": goloman\n}", "line 2, column 11: expected value; a topology is one JSON object");
     check("{} {}", "line 1, column 4: trailing characters; a topology is one JSON object");
-    check(&"[".repeat(200), "line 1, column 128: recursion limit exceeded; a topology is one JSON object");
+    check("[".repeat(200), "line 1, column 128: recursion limit exceeded; a topology is one JSON object");
     check(b"\"\xff\"", "line 1, column 2: invalid unicode code point; a topology is one JSON object");
 }
 

@@ -50,14 +50,13 @@ fn some_entries<'a>(field: &Field<'a>, errors: &mut Errors) -> Option<Vec<(&'a s
 
 fn read_servers(entries: &[(&str, Field<'_>)], errors: &mut Errors) -> Option<Vec<Server>> {
     let mut taken = Vec::new();
-    let servers: Vec<_> = entries.iter().map(|(name, field)| read_server(name, field, &mut taken, errors)).collect();
+    let servers: Vec<_> = entries.iter().map(|entry| read_server(entry, &mut taken, errors)).collect();
     servers.into_iter().collect()
 }
 
 /// One server; its addresses are added to those already `taken`, with their paths.
 fn read_server(
-    name: &str,
-    field: &Field<'_>,
+    (name, field): &(&str, Field<'_>),
     taken: &mut Vec<(SocketAddr, String)>,
     errors: &mut Errors,
 ) -> Option<Server> {
