@@ -2,6 +2,7 @@
 
 pub mod driver;
 pub mod event_loop;
+pub mod cli;
 pub mod herd;
 pub mod places;
 pub mod wire;

@@ -5,3 +5,4 @@ pub mod http;
 mod http_chunked;
 pub mod http_request;
 pub mod http_response;
+pub mod escaped;

@@ -1,0 +1,3 @@
+//! The command line: the only room that prints, exits, or reads the environment.
+
+pub mod log;
