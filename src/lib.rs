@@ -1,8 +1,9 @@
 //! An application server herd on a hand-rolled event loop with asyncio's Protocol/Transport model.
 
+pub mod cli;
 pub mod driver;
 pub mod event_loop;
-pub mod cli;
 pub mod herd;
 pub mod places;
+pub mod server;
 pub mod wire;

@@ -23,7 +23,8 @@ pub(super) struct Connection {
     pub(super) marks: Marks,
     pub(super) flow: Flow,
     pub(super) deadline: Deadline,
-    pub(super) endpoints: Endpoints,
+    /// Unknown while it is being made.
+    pub(super) endpoints: Option<Endpoints>,
     pub(super) close_timeout: Duration,
     /// Who accepted it, if we did not make it.
     pub(super) listener: Option<ListenerId>,
@@ -97,7 +98,7 @@ impl Default for Marks {
     }
 }
 
-/// The two ends of a connection, unknown while it is being made.
+/// The two ends of a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Endpoints {
     /// Theirs.
@@ -117,7 +118,6 @@ pub(super) struct Deadline {
 
 impl Connection {
     pub(super) fn new(generation: u32, phase: Phase, channel: Channel) -> Self {
-        let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
         Self {
             generation,
             phase,
@@ -128,7 +128,7 @@ impl Connection {
             marks: Marks::default(),
             flow: Flow::Free,
             deadline: Deadline::default(),
-            endpoints: Endpoints { peer: nowhere, local: nowhere },
+            endpoints: None,
             close_timeout: CLOSE_TIMEOUT,
             listener: None,
             wake: false,

@@ -167,7 +167,7 @@ impl<S> Hub<S> {
     pub(super) fn established(&mut self, id: ConnId, endpoints: Endpoints) -> bool {
         let deadline = self.now + HANDSHAKE_TIMEOUT;
         let Some(connection) = self.live(id) else { return false };
-        connection.endpoints = endpoints;
+        connection.endpoints = Some(endpoints);
         connection.phase = Phase::Handshaking;
         if let Channel::Plain = connection.channel {
             return true;

@@ -37,7 +37,7 @@ pub use self::connection::Endpoints;
 pub use self::dial::Target;
 pub use self::handle::Loop;
 pub use self::id::{CallId, ConnId, ListenerId};
-pub use self::protocol::{AfterEof, Protocol, ProtocolFactory};
+pub use self::protocol::{AfterEof, Lost, Protocol, ProtocolFactory};
 pub use self::request::{Request, Signal};
 pub use self::transport::Transport;
 
@@ -449,7 +449,8 @@ impl<S> EventLoop<S> {
     fn lose(&mut self, id: ConnId, why: Option<io::Error>) {
         let protocol = self.protocols.get_mut(id.index()).and_then(Option::take);
         if let Some(mut protocol) = protocol {
-            protocol.connection_lost(&mut Loop::new(&mut self.hub), &mut self.state, why);
+            let peer = self.hub.connections[id.index()].endpoints.map(|endpoints| endpoints.peer);
+            protocol.connection_lost(&mut Loop::new(&mut self.hub), &mut self.state, Lost { id, peer, why });
         }
     }
 }

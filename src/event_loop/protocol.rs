@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-use super::{Loop, Transport};
+use super::{ConnId, Loop, Transport};
 
 /// One connection's callbacks: asyncio's [`Protocol`](https://docs.python.org/3/library/asyncio-protocol.html#base-protocol).
 ///
@@ -29,8 +29,8 @@ use super::{Loop, Transport};
 /// | no `connection_lost` if the connection was not made (refused, handshake failed) | always, with the reason |
 /// | an end of TLS without close_notify looks like a clean end | `connection_lost` with `UnexpectedEof`, no `eof_received` |
 /// | after a local `close()` on TLS, `eof_received` may come | never |
-/// | `connection_lost` has no loop | it gets the [`Loop`], since there is no transport any more |
-/// | a protocol keeps its transport | it keeps a [`ConnId`](super::ConnId) and asks [`Loop::transport`] |
+/// | `connection_lost(exc)` | it gets the [`Loop`], since there is no transport any more, and a [`Lost`] |
+/// | a protocol keeps its transport | it keeps a [`ConnId`] and asks [`Loop::transport`] |
 /// | `eof_received` on TLS always closes | half-closing works on TLS as on TCP |
 /// | no timeouts on TCP | connect and handshake (10 s), close (5 s), and [`Transport::set_timeout`] |
 pub trait Protocol<S> {
@@ -71,11 +71,22 @@ pub trait Protocol<S> {
         let _ = (transport, state);
     }
 
-    /// The connection is gone. `why` is `None` after `close`, `abort` or the peer's clean end, else what went wrong: the
-    /// connection was refused, reset, cut short, timed out. asyncio: `connection_lost`.
-    fn connection_lost(&mut self, event_loop: &mut Loop<'_, S>, state: &mut S, why: Option<io::Error>) {
-        let _ = (event_loop, state, why);
+    /// The connection is gone, whether it was made or not. asyncio: `connection_lost`.
+    fn connection_lost(&mut self, event_loop: &mut Loop<'_, S>, state: &mut S, lost: Lost) {
+        let _ = (event_loop, state, lost);
     }
+}
+
+/// What there is to say of a connection that is gone.
+#[derive(Debug)]
+pub struct Lost {
+    /// Which it was; the name means nothing to the loop any more.
+    pub id: ConnId,
+    /// Who was at the other end, if it came so far that there was one.
+    pub peer: Option<SocketAddr>,
+    /// `None` after `close`, `abort` or the peer's clean end, else what went wrong: the connection was refused, reset,
+    /// cut short, timed out.
+    pub why: Option<io::Error>,
 }
 
 /// What happens to a connection whose peer has finished sending.

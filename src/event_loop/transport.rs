@@ -34,14 +34,14 @@ impl<'a, S> Transport<'a, S> {
         Loop::new(self.hub)
     }
 
-    /// The peer's address; still answered when the connection has ended. asyncio: `get_extra_info("peername")`.
-    pub fn peer_addr(&self) -> SocketAddr {
-        self.connection().endpoints.peer
+    /// The peer's address; `None` while the connection is being made. asyncio: `get_extra_info("peername")`.
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.connection().endpoints.map(|endpoints| endpoints.peer)
     }
 
-    /// Our address. asyncio: `get_extra_info("sockname")`.
-    pub fn local_addr(&self) -> SocketAddr {
-        self.connection().endpoints.local
+    /// Our address; `None` while the connection is being made. asyncio: `get_extra_info("sockname")`.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.connection().endpoints.map(|endpoints| endpoints.local)
     }
 
     /// What was agreed on in the TLS handshake; `None` on plain TCP.

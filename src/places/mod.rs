@@ -13,4 +13,3 @@ pub mod geometry;
 pub mod layout;
 pub mod question;
 pub mod standin;
-pub mod upstream;

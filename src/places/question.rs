@@ -9,7 +9,7 @@
 
 use std::fmt;
 
-use crate::places::upstream::Upstream;
+use crate::herd::topology::Url;
 use crate::wire::http_request::RequestHead;
 
 /// What is near a point? Questions that are equal have one answer.
@@ -32,11 +32,19 @@ impl Question {
     }
 
     /// The bytes of the request that asks Google's legacy Nearby Search, or what stands in for it at `upstream`.
-    pub fn legacy_request(&self, upstream: &Upstream, key: &Key) -> Vec<u8> {
+    pub fn legacy_request(&self, upstream: &Url, key: &Key) -> Vec<u8> {
         let Self { latitude, longitude, metres } = self;
-        let (path, Key(key)) = (upstream.path(), key);
+        let (path, Key(key)) = (&upstream.path, key);
         let target = format!("{path}{LEGACY_PATH}?location={latitude},{longitude}&radius={metres}&key={key}");
         RequestHead::get(&upstream.authority(), &target).expect("every part was checked where it was made").finish()
+    }
+}
+
+/// Where and how far; without the key, so it may be logged.
+impl fmt::Display for Question {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { latitude, longitude, metres } = self;
+        write!(formatter, "within {metres} m of {latitude},{longitude}")
     }
 }
 
@@ -98,7 +106,7 @@ mod tests {
         let check = |numbers: [&str; 3], expected: &str| {
             let [latitude, longitude, metres] = numbers;
             let question = question(latitude, longitude, metres).expect("three numbers");
-            let request = question.legacy_request(&Upstream::google(), &Key::new("k").expect("a key"));
+            let request = question.legacy_request(&Url::google(), &Key::new("k").expect("a key"));
             let request = String::from_utf8(request).expect("ASCII");
             let line = format!("GET /maps/api/place/nearbysearch/json?{expected}&key=k HTTP/1.1\r\n");
             assert!(request.starts_with(&line), "{request}");
@@ -134,7 +142,7 @@ mod tests {
     fn a_key_is_only_in_the_url() {
         let key = Key::new(" s3cret/+&=é \n").expect("a key");
         assert_eq!(format!("{key:?} {:#?}", Some(&key)), "Key(hidden) Some(\n    Key(hidden),\n)");
-        let upstream = Upstream::parse("http://[::1]:8080/proxy/").expect("an upstream");
+        let upstream = Url::parse("http://[::1]:8080/proxy/").expect("an upstream");
         let request = question("+1", "+2", "3").expect("three numbers").legacy_request(&upstream, &key);
         let request = String::from_utf8(request).expect("ASCII");
         let start = "GET /proxy/maps/api/place/nearbysearch/json?location=1,2&radius=3&key=s3cret%2F%2B%26%3D%C3%A9 HTTP/1.1\r\n\
@@ -147,7 +155,7 @@ mod tests {
         #[test]
         fn whatever_is_accepted_can_be_asked(number in "[+-]?[0-9.]{1,4}", url in "https?://[a:.0-9%/ é\\[\\]?-]{1,9}", key in "\\PC{1,9}") {
             let question = question(&number, &number, number.trim_start_matches(['+', '-']));
-            let (upstream, key) = (Upstream::parse(&url).unwrap_or_else(|_| Upstream::google()), Key::new(&key));
+            let (upstream, key) = (Url::parse(&url).unwrap_or_else(|_| Url::google()), Key::new(&key));
             if let (Some(question), Some(key)) = (question, key) {
                 let request = question.legacy_request(&upstream, &key);
                 prop_assert_eq!(request.iter().filter(|byte| **byte == b'\n').count(), 6);

@@ -1,8 +1,8 @@
 //! What stands on the wire: bytes to lines, bytes to HTTP messages. No I/O.
 
-pub mod lines;
+pub mod escaped;
 pub mod http;
 mod http_chunked;
 pub mod http_request;
 pub mod http_response;
-pub mod escaped;
+pub mod lines;

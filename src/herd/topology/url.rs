@@ -13,8 +13,8 @@ pub struct Url {
     pub host: String,
     /// The port, the scheme's own if none was written.
     pub port: u16,
-    /// The path of the request, from its `/`; `None` if only a host was given: then it is the provider's own.
-    pub path: Option<String>,
+    /// What stands before the service's own path: empty, or `/path`.
+    pub path: String,
 }
 
 /// How a [`Url`] is spoken to.
@@ -28,7 +28,7 @@ pub enum Scheme {
 
 impl Url {
     /// Takes `text` for a URL of Places, or says what is wrong with it, and the remedy.
-    pub(super) fn parse(text: &str) -> Result<Self, [&'static str; 2]> {
+    pub fn parse(text: &str) -> Result<Self, [&'static str; 2]> {
         let (scheme, rest) = match text.split_once("://") {
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (Scheme::Https, rest),
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (Scheme::Http, rest),
@@ -47,8 +47,24 @@ impl Url {
         if scheme == Scheme::Http && !is_loopback(host) {
             return Err(IN_THE_CLEAR);
         }
-        let path = (path.len() > 1).then(|| path.to_owned());
+        let path = path.trim_end_matches('/').to_owned();
         Ok(Self { scheme, host: host.to_owned(), port, path })
+    }
+
+    /// Google's own.
+    pub fn google() -> Self {
+        Self { scheme: Scheme::Https, host: "maps.googleapis.com".to_owned(), port: 443, path: String::new() }
+    }
+
+    /// The `Host` header (RFC 9112, 3.2): without the port if it is the scheme's own.
+    pub fn authority(&self) -> String {
+        let Self { scheme, host, port, .. } = self;
+        let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+        let usual = match scheme {
+            Scheme::Https => 443,
+            Scheme::Http => 80,
+        };
+        if *port == usual { host } else { format!("{host}:{port}") }
     }
 }
 
@@ -82,17 +98,28 @@ mod tests {
 
     #[test]
     fn a_url_is_a_host_a_port_and_a_path() {
-        let check = |text: &str, scheme, host: &str, port, path: Option<&str>| {
-            let url = Url { scheme, host: host.into(), port, path: path.map(Into::into) };
+        let check = |text: &str, scheme, host: &str, port, path: &str| {
+            let url = Url { scheme, host: host.into(), port, path: path.into() };
             assert_eq!(Url::parse(text), Ok(url), "{text}");
         };
-        check("https://maps.example", Scheme::Https, "maps.example", 443, None);
-        check("HTTPS://maps.example:8443/", Scheme::Https, "maps.example", 8443, None);
-        check("https://maps.example/a/b", Scheme::Https, "maps.example", 443, Some("/a/b"));
-        check("http://localhost", Scheme::Http, "localhost", 80, None);
-        check("http://127.0.0.9:8080/json", Scheme::Http, "127.0.0.9", 8080, Some("/json"));
-        check("http://[::1]:65535", Scheme::Http, "::1", 65535, None);
-        check("https://[2001:db8::1]/x", Scheme::Https, "2001:db8::1", 443, Some("/x"));
+        check("https://maps.example", Scheme::Https, "maps.example", 443, "");
+        check("HTTPS://maps.example:8443/", Scheme::Https, "maps.example", 8443, "");
+        check("https://maps.example/a/b", Scheme::Https, "maps.example", 443, "/a/b");
+        check("http://localhost", Scheme::Http, "localhost", 80, "");
+        check("http://127.0.0.9:8080/json", Scheme::Http, "127.0.0.9", 8080, "/json");
+        check("http://[::1]:65535", Scheme::Http, "::1", 65535, "");
+        check("https://[2001:db8::1]/x", Scheme::Https, "2001:db8::1", 443, "/x");
+    }
+
+    #[test]
+    fn the_host_header_has_the_port_only_if_it_is_not_the_usual_one() {
+        let check = |text: &str, authority: &str| {
+            assert_eq!(Url::parse(text).map(|url| url.authority()).as_deref(), Ok(authority), "{text}");
+        };
+        check("https://maps.example:443", "maps.example");
+        check("https://maps.example:80", "maps.example:80");
+        check("http://[::1]:80/x", "[::1]");
+        check("http://[::1]:8080", "[::1]:8080");
     }
 
     #[test]

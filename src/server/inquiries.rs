@@ -1,0 +1,179 @@
+//! Which questions are open, who asked them, and which wait for a connection. No I/O.
+//!
+//! Identical questions that are open at the same time are one question: its answer goes to all who asked. An answer that
+//! has come waits here until its session, which is woken, takes it. Nothing is kept after that (Google's terms).
+
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+
+use super::limits::QUESTIONS_WAITING;
+use super::replies::Ticket;
+use crate::event_loop::{CallId, ConnId};
+use crate::herd::command::Bound;
+use crate::herd::name::ServerName;
+use crate::places::answer::Answer;
+use crate::places::question::Question;
+
+/// Who wants an answer, for which of its replies, and how much of it.
+#[derive(Clone, Debug)]
+pub(super) struct Asker {
+    pub(super) session: ConnId,
+    pub(super) server: ServerName,
+    pub(super) ticket: Ticket,
+    pub(super) bound: Bound,
+}
+
+/// The questions that are not answered.
+#[derive(Default)]
+pub(super) struct Inquiries {
+    open: HashMap<Question, Inquiry>,
+    waiting: VecDeque<Question>,
+    answers: HashMap<ConnId, Vec<Answered>>,
+}
+
+struct Inquiry {
+    askers: Vec<Asker>,
+    deadline: Option<CallId>,
+}
+
+/// An answer on its way to a session.
+pub(super) struct Answered {
+    pub(super) ticket: Ticket,
+    bound: Bound,
+    answer: Rc<Answer>,
+}
+
+/// What becomes of a question.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Opened {
+    /// It waits for a connection.
+    Waiting,
+    /// It is being asked already.
+    Joined,
+    /// Too many wait.
+    Refused,
+}
+
+impl Answered {
+    /// The text that the session sends after the report.
+    pub(super) fn text(&self) -> Vec<u8> {
+        self.answer.text(self.bound.as_usize())
+    }
+}
+
+impl Inquiries {
+    pub(super) fn open(&mut self, question: &Question, asker: Asker) -> Opened {
+        if let Some(inquiry) = self.open.get_mut(question) {
+            inquiry.askers.push(asker);
+            return Opened::Joined;
+        }
+        if self.waiting.len() >= QUESTIONS_WAITING {
+            return Opened::Refused;
+        }
+        self.open.insert(question.clone(), Inquiry { askers: vec![asker], deadline: None });
+        self.waiting.push_back(question.clone());
+        Opened::Waiting
+    }
+
+    /// Notes the timer that gives the question up.
+    pub(super) fn set_deadline(&mut self, question: &Question, deadline: CallId) {
+        if let Some(inquiry) = self.open.get_mut(question) {
+            inquiry.deadline = Some(deadline);
+        }
+    }
+
+    /// The next question for a connection that is free.
+    pub(super) fn next(&mut self) -> Option<Question> {
+        self.waiting.pop_front()
+    }
+
+    /// A question whose connection was lost before it said anything is the next to be asked again.
+    pub(super) fn ask_again(&mut self, question: Question) {
+        if self.open.contains_key(&question) {
+            self.waiting.push_front(question);
+        }
+    }
+
+    /// The question is answered, one way or another: who asked, and the timer that is no longer needed.
+    pub(super) fn close(&mut self, question: &Question) -> Option<(Vec<Asker>, Option<CallId>)> {
+        let inquiry = self.open.remove(question)?;
+        self.waiting.retain(|waiting| waiting != question);
+        Some((inquiry.askers, inquiry.deadline))
+    }
+
+    /// Puts an answer where its session will look.
+    pub(super) fn deliver(&mut self, asker: &Asker, answer: &Rc<Answer>) {
+        let answered = Answered { ticket: asker.ticket, bound: asker.bound, answer: Rc::clone(answer) };
+        self.answers.entry(asker.session).or_default().push(answered);
+    }
+
+    /// What has come for a session.
+    pub(super) fn take_answers(&mut self, session: ConnId) -> Vec<Answered> {
+        self.answers.remove(&session).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::time::{Instant, SystemTime};
+
+    use super::super::replies::Replies;
+    use super::*;
+    use crate::event_loop::{EventLoop, Protocol, Security, Transport};
+
+    struct Nobody;
+
+    impl Protocol<()> for Nobody {
+        fn data_received(&mut self, _: &mut Transport<'_, ()>, _: &mut (), _: &[u8]) {}
+    }
+
+    fn asker() -> Asker {
+        let mut event_loop = EventLoop::new((), Instant::now(), SystemTime::UNIX_EPOCH);
+        let address = SocketAddr::from(([127, 0, 0, 1], 1));
+        Asker {
+            session: event_loop.enter(|event_loop, ()| event_loop.connect(address, Security::Plain, Nobody)),
+            server: ServerName::parse(b"Hands").expect("a name"),
+            ticket: Replies::default().begin(b""),
+            bound: Bound::parse(b"5").expect("a bound"),
+        }
+    }
+
+    fn question(metres: usize) -> Question {
+        Question::new(b"+1", b"+2", metres.to_string().as_bytes()).expect("a question")
+    }
+
+    #[test]
+    fn identical_questions_are_one_and_all_who_asked_are_named() {
+        let mut inquiries = Inquiries::default();
+        assert_eq!(inquiries.open(&question(1), asker()), Opened::Waiting);
+        assert_eq!(inquiries.open(&question(1), asker()), Opened::Joined);
+        assert_eq!(inquiries.open(&question(2), asker()), Opened::Waiting);
+        assert_eq!(inquiries.next(), Some(question(1)));
+        assert_eq!(inquiries.open(&question(1), asker()), Opened::Joined, "also while it is being asked");
+        assert_eq!(inquiries.close(&question(1)).map(|(askers, _)| askers.len()), Some(3));
+        assert!(inquiries.close(&question(1)).is_none());
+        assert_eq!(inquiries.next(), Some(question(2)));
+        assert_eq!(inquiries.next(), None);
+    }
+
+    #[test]
+    fn a_question_too_many_is_refused() {
+        let mut inquiries = Inquiries::default();
+        for metres in 0..QUESTIONS_WAITING {
+            assert_eq!(inquiries.open(&question(metres), asker()), Opened::Waiting);
+        }
+        assert_eq!(inquiries.open(&question(QUESTIONS_WAITING), asker()), Opened::Refused);
+        inquiries.next();
+        assert_eq!(inquiries.open(&question(QUESTIONS_WAITING), asker()), Opened::Waiting);
+    }
+
+    #[test]
+    fn a_question_that_was_given_up_is_not_asked_again() {
+        let mut inquiries = Inquiries::default();
+        inquiries.open(&question(1), asker());
+        inquiries.close(&question(1));
+        inquiries.ask_again(question(1));
+        assert_eq!(inquiries.next(), None);
+    }
+}

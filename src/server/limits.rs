@@ -1,0 +1,62 @@
+//! Every limit of the server, in one place (the parsers' own are beside them).
+//!
+//! A limit is here if a person who runs a server might ask "how many?" or "how long?".
+
+use std::time::Duration;
+
+/// The longest line of a client, in bytes, its `\n` not counted.
+pub const CLIENT_LINE: usize = 4096;
+
+/// The longest line of a neighbour, in bytes, its `\n` not counted: a client's line and what an AT line adds to it.
+pub const PEER_LINE: usize = 8192;
+
+/// How much of a line that is refused is copied into the reply, in bytes.
+pub const REFUSED_COPY: usize = 64;
+
+/// How long a line may take from its first byte to its `\n`.
+pub const LINE_TIME: Duration = Duration::from_secs(10);
+
+/// How long a client may say nothing.
+pub const IDLE_TIME: Duration = Duration::from_secs(300);
+
+/// How long a client's answers may wait for it to read.
+pub const STALL_TIME: Duration = Duration::from_secs(60);
+
+/// How many WHATSATs of one connection may be unanswered; then it is not read from.
+pub const OUTSTANDING: usize = 32;
+
+/// How many bytes of finished replies may wait behind an unanswered WHATSAT; then the connection is not read from.
+pub const HELD_REPLIES: usize = 64 * 1024;
+
+/// How long a peer that was told off, or that we are done with, may go on sending before the connection is dropped.
+pub const GOODBYE_TIME: Duration = Duration::from_secs(2);
+
+/// How long a neighbour may take to say HERD.
+pub const HELLO_TIME: Duration = Duration::from_secs(10);
+
+/// How long a link may be silent before it is asked PING.
+pub const PING_AFTER: Duration = Duration::from_secs(10);
+
+/// How long a link may be silent before it is dropped.
+pub const SILENCE_TIME: Duration = Duration::from_secs(30);
+
+/// The first pause before a lost link is dialled again; it doubles each time.
+pub const REDIAL_FIRST: Duration = Duration::from_millis(50);
+
+/// The longest pause before a lost link is dialled again.
+pub const REDIAL_LAST: Duration = Duration::from_secs(1);
+
+/// How many connections to Places there may be.
+pub const LOOKUPS: usize = 8;
+
+/// How many questions may wait for one of them; the next is answered UNKNOWN_ERROR at once.
+pub const QUESTIONS_WAITING: usize = 1024;
+
+/// How long an answer of Places may take in all, waiting included.
+pub const LOOKUP_TIME: Duration = Duration::from_secs(10);
+
+/// How long a connection to Places is kept without a question.
+pub const LOOKUP_IDLE_TIME: Duration = Duration::from_secs(60);
+
+/// How long the stand-in keeps a connection without a request.
+pub const STANDIN_IDLE_TIME: Duration = Duration::from_secs(90);

@@ -1,0 +1,272 @@
+//! The bridge: the herd's protocols on the event loop. [`Servers`] is the loop's state.
+//!
+//! A process runs one server or several on one loop, so the state holds them all, and each protocol knows whose it is:
+//! - `session`: a client's connection, lines in, replies out in order (`replies`).
+//! - `peer`: a neighbour's connection; which one is the link of an edge, and when to dial again, `links` knows.
+//! - `lookup`: a connection to Places; who asked what, `inquiries` knows.
+//! - `standin`: the built-in Places, a server like any other.
+//!
+//! What is decided is decided below (`herd`, `wire`, `places`); here it is carried out: the effects of a line become
+//! writes, floods and questions. Limits stand in [`limits`]. Repair of links (the DIGEST lines) belongs into `peer`, and
+//! mutual TLS between servers into `trust`; neither exists yet, so peers must be on loopback.
+
+mod inquiries;
+pub mod limits;
+mod links;
+mod lookup;
+mod peer;
+mod replies;
+mod session;
+mod standin;
+mod trust;
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use crate::event_loop::{ListenerId, Loop, Protocol, ProtocolFactory, ServerSecurity};
+use crate::herd::name::ServerName;
+use crate::herd::node::{Effects, Node};
+use crate::herd::topology::{self, Topology};
+
+pub use self::trust::{Provider, TrustError};
+
+use self::links::{Link, Links};
+use self::lookup::Lookups;
+use self::peer::Peer;
+use self::session::Session;
+
+/// The servers of this process and what they share: the state of the loop.
+pub struct Servers {
+    each: Vec<Server>,
+    lookups: Lookups,
+    /// What the last line led to; kept for its memory.
+    effects: Effects,
+    dice: fastrand::Rng,
+    stage: Stage,
+}
+
+/// One server: what it knows, and who is connected to it.
+pub(crate) struct Server {
+    name: ServerName,
+    herd: String,
+    node: Node,
+    links: Links,
+    limits: topology::Limits,
+    addresses: [(Door, SocketAddr); 2],
+    listeners: Vec<ListenerId>,
+    clients: Clients,
+}
+
+/// Which of this process's servers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct ServerId(usize);
+
+/// Who may come in by an address.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Door {
+    Clients,
+    Peers,
+}
+
+/// How many clients there are.
+#[derive(Default)]
+struct Clients {
+    connected: u32,
+    /// By address, if there is a limit on that.
+    of: HashMap<IpAddr, u32>,
+}
+
+/// What the process is at.
+#[derive(Debug)]
+enum Stage {
+    Serving,
+    /// No more clients; what is outstanding is being answered.
+    Draining,
+    /// An address could not be had, for this reason.
+    Failed(String),
+}
+
+impl Servers {
+    /// The servers `names` of a topology, all of which it must have. `seed` is for what must not be guessed or must
+    /// repeat: the directories' hash, the jitter of dialling.
+    pub fn new(topology: &Topology, names: &[ServerName], provider: Provider, seed: u64) -> Self {
+        let mut dice = fastrand::Rng::with_seed(seed);
+        let server = |name: &ServerName| {
+            let place = topology.find(name).expect("the caller takes the names from the topology");
+            let neighbours = topology.neighbours(name).map(|neighbour| (neighbour.name.clone(), neighbour.peers));
+            Server {
+                name: name.clone(),
+                herd: topology.herd().to_owned(),
+                node: Node::new(name.clone(), dice.u64(..)),
+                links: Links::new(name.clone(), neighbours),
+                limits: *topology.limits(),
+                addresses: [(Door::Clients, place.clients), (Door::Peers, place.peers)],
+                listeners: Vec::new(),
+                clients: Clients::default(),
+            }
+        };
+        let each = names.iter().map(server).collect();
+        Self { each, lookups: Lookups::new(provider), effects: Effects::new(), dice, stage: Stage::Serving }
+    }
+
+    /// Listens, and dials the neighbours. An address that cannot be had stops the loop: see [`failure`](Self::failure).
+    pub fn start(&mut self, event_loop: &mut Loop<'_, Self>) {
+        self.lookups.start(event_loop);
+        for (index, server) in self.each.iter_mut().enumerate() {
+            let id = ServerId(index);
+            for (door, address) in server.addresses {
+                let factory = Entrance { server: id, door, address };
+                server.listeners.push(event_loop.listen(address, ServerSecurity::Plain, factory));
+            }
+            for neighbour in server.links.ids() {
+                peer::dial(event_loop, server, id, neighbour);
+            }
+        }
+    }
+
+    /// Why the servers could not go on, if they could not.
+    pub fn failure(&self) -> Option<&str> {
+        match &self.stage {
+            Stage::Failed(why) => Some(why),
+            Stage::Serving | Stage::Draining => None,
+        }
+    }
+
+    /// Stops in good order: nobody new comes in, what is outstanding is answered and sent, then the loop is stopped; or
+    /// after `drain`, whatever is left.
+    pub fn drain(&mut self, event_loop: &mut Loop<'_, Self>) {
+        if !matches!(self.stage, Stage::Serving) {
+            return;
+        }
+        self.stage = Stage::Draining;
+        let mut patience = Duration::ZERO;
+        for server in &mut self.each {
+            log::info!(target: server.name.as_str(), "stops; {} clients are connected", server.clients.connected);
+            patience = patience.max(server.limits.drain);
+            for listener in server.listeners.drain(..) {
+                for connection in event_loop.connections_of(listener) {
+                    event_loop.wake(connection);
+                }
+                event_loop.close_listener(listener);
+            }
+        }
+        event_loop.call_later(patience, |event_loop, _| {
+            log::warn!("stops without having answered everybody");
+            event_loop.stop();
+        });
+        self.leave_if_done(event_loop);
+    }
+
+    /// What a server knows; `None` if this process does not run it.
+    pub fn node(&self, name: &ServerName) -> Option<&Node> {
+        self.each.iter().find(|server| server.name == *name).map(|server| &server.node)
+    }
+
+    /// How many of a server's links are up; `None` if this process does not run it.
+    pub fn links_up(&self, name: &ServerName) -> Option<usize> {
+        let server = self.each.iter().find(|server| server.name == *name)?;
+        let is_up = |id: &_| matches!(server.links.get(*id).link, Link::Up { .. });
+        Some(server.links.ids().filter(is_up).count())
+    }
+
+    /// How many clients are connected to a server; `None` if this process does not run it.
+    pub fn clients(&self, name: &ServerName) -> Option<u32> {
+        self.each.iter().find(|server| server.name == *name).map(|server| server.clients.connected)
+    }
+
+    fn server(&mut self, id: ServerId) -> &mut Server {
+        &mut self.each[id.0]
+    }
+
+    fn is_draining(&self) -> bool {
+        matches!(self.stage, Stage::Draining)
+    }
+
+    /// While draining: once the clients have gone, the links may go, and then the loop.
+    fn leave_if_done(&mut self, event_loop: &mut Loop<'_, Self>) {
+        if !self.is_draining() || self.each.iter().any(|server| server.clients.connected > 0) {
+            return;
+        }
+        let mut gone = true;
+        for server in &mut self.each {
+            for (_, connection, _) in server.links.up() {
+                if let Some(mut transport) = event_loop.transport(connection) {
+                    gone = false;
+                    transport.close();
+                }
+            }
+        }
+        if gone {
+            event_loop.stop();
+        }
+    }
+}
+
+/// What makes protocols for those who come in by one address.
+struct Entrance {
+    server: ServerId,
+    door: Door,
+    address: SocketAddr,
+}
+
+impl ProtocolFactory<Servers> for Entrance {
+    fn protocol(&mut self, _: &mut Servers) -> Box<dyn Protocol<Servers>> {
+        match self.door {
+            Door::Clients => Box::new(Session::new(self.server)),
+            Door::Peers => Box::new(Peer::accepted(self.server)),
+        }
+    }
+
+    fn listening(&mut self, _: &mut Loop<'_, Servers>, servers: &mut Servers, address: SocketAddr) {
+        let name = servers.server(self.server).name.as_str();
+        log::info!(target: name, "listens for {} on {address}", self.door.who());
+    }
+
+    fn failed(&mut self, event_loop: &mut Loop<'_, Servers>, servers: &mut Servers, error: io::Error) {
+        let Self { server, door, address } = self;
+        let name = servers.server(*server).name.clone();
+        let who = door.who();
+        let remedy = match error.kind() {
+            io::ErrorKind::AddrInUse => ": is this server running already? If not, give it another port",
+            io::ErrorKind::PermissionDenied => ": ports below 1024 are for the system; give it another port",
+            _ => "",
+        };
+        let why = format!("{name} cannot listen for {who} on {address}: {error}{remedy}");
+        log::error!(target: name.as_str(), "{why}");
+        servers.stage = Stage::Failed(why);
+        event_loop.stop();
+    }
+}
+
+impl Door {
+    fn who(self) -> &'static str {
+        match self {
+            Self::Clients => "clients",
+            Self::Peers => "peers",
+        }
+    }
+}
+
+impl Clients {
+    /// Counts one more; false if it is one too many, though counted.
+    fn enter(&mut self, from: IpAddr, limits: &topology::Limits) -> bool {
+        self.connected += 1;
+        let fits = self.connected <= limits.max_connections;
+        let Some(most) = limits.max_connections_per_address else { return fits };
+        let count = self.of.entry(from).or_default();
+        *count += 1;
+        fits && *count <= most
+    }
+
+    fn leave(&mut self, from: IpAddr) {
+        self.connected -= 1;
+        if let Some(count) = self.of.get_mut(&from) {
+            *count -= 1;
+            if *count == 0 {
+                self.of.remove(&from);
+            }
+        }
+    }
+}

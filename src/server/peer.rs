@@ -1,0 +1,353 @@
+//! A neighbour's connection: HERD from both sides, then reports, and PING when it is silent.
+//!
+//! - Nothing is accepted before a good HERD: the right version and herd, a neighbour's name, the one that was dialled.
+//! - Of two connections to one neighbour `links` says which one stays. The other is *retired*: we say ERR and end our
+//!   half, and what the neighbour has still sent on it is taken in until it ends, too, so that no report is lost.
+//! - A neighbour that does not keep up (its write buffer is over the mark) is not queued for: reports to it are dropped
+//!   until it has caught up. Repair of what it missed belongs here, at link-up and in `resume_writing`.
+//! - A lost link is dialled again for ever; that a neighbour is down is said once, not every second.
+
+use std::time::{Duration, Instant};
+
+use super::limits::{GOODBYE_TIME, HELLO_TIME, LINE_TIME, PEER_LINE, PING_AFTER, SILENCE_TIME};
+use super::links::{Dialled, Joined, Link, Links};
+use super::{Server, ServerId, Servers};
+use crate::event_loop::{AfterEof, ConnId, Loop, Lost, Protocol, Security, Transport};
+use crate::herd::link::{self, Hello, LinkLine};
+use crate::herd::node::{Effect, NeighbourId, Origin};
+use crate::herd::timestamp::Timestamp;
+use crate::wire::escaped::Escaped;
+use crate::wire::lines::{Line, LineBuffer};
+
+/// One connection with a neighbour, or with somebody who wants to be one.
+pub(super) struct Peer {
+    server: ServerId,
+    dialled: Dialled,
+    phase: Phase,
+    lines: LineBuffer,
+    /// When something last came.
+    heard: Option<Instant>,
+    /// When the line that is not complete began.
+    begun: Option<Instant>,
+    pinged: bool,
+}
+
+/// How far it is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Phase {
+    /// We expect HERD, from this neighbour if we dialled it.
+    Hello(Option<NeighbourId>),
+    /// It is the link to this neighbour, or was until a better one came.
+    Up(NeighbourId),
+    /// ERR was said, by them or by us, for this reason; nothing counts any more.
+    Over(Option<NeighbourId>, String),
+}
+
+/// Connects to a neighbour.
+pub(super) fn dial(event_loop: &mut Loop<'_, Servers>, server: &mut Server, id: ServerId, neighbour: NeighbourId) {
+    let address = server.links.get(neighbour).address;
+    let peer = Peer::new(id, Dialled::ByUs, Phase::Hello(Some(neighbour)));
+    server.links.get_mut(neighbour).link = Link::Dialling(event_loop.connect(address, Security::Plain, peer));
+}
+
+/// Says an AT line on every link but one.
+pub(super) fn flood(
+    event_loop: &mut Loop<'_, Servers>,
+    name: &str,
+    links: &mut Links,
+    line: &[u8],
+    except: Option<NeighbourId>,
+) {
+    for (neighbour, connection, lagging) in links.up() {
+        if Some(neighbour) == except {
+            continue;
+        }
+        let Some(mut transport) = event_loop.transport(connection) else { continue };
+        if transport.is_writing_paused() {
+            if !std::mem::replace(lagging, true) {
+                log::warn!(target: name, "{connection} does not keep up: reports to it are dropped");
+            }
+            continue;
+        }
+        transport.write(line);
+        log::debug!(target: name, "{connection} > {}", Escaped(line.trim_ascii_end()));
+    }
+}
+
+impl Peer {
+    fn new(server: ServerId, dialled: Dialled, phase: Phase) -> Self {
+        let lines = LineBuffer::new(PEER_LINE);
+        Self { server, dialled, phase, lines, heard: None, begun: None, pinged: false }
+    }
+
+    pub(super) fn accepted(server: ServerId) -> Self {
+        Self::new(server, Dialled::ByThem, Phase::Hello(None))
+    }
+
+    fn obey(&mut self, transport: &mut Transport<'_, Servers>, servers: &mut Servers, line: &[u8]) {
+        let name = servers.server(self.server).name.clone();
+        let name = name.as_str();
+        log::debug!(target: name, "{} < {}", transport.id(), Escaped(line));
+        match (&self.phase, LinkLine::parse(line)) {
+            (Phase::Over(..), _) => {}
+            (phase, LinkLine::Err(why)) => {
+                let why = format!("its other end says: {}", Escaped(why));
+                self.phase = Phase::Over(phase.neighbour(), why);
+                transport.close();
+            }
+            (Phase::Hello(expected), LinkLine::Hello(hello)) => {
+                match self.greet(transport, servers, *expected, &hello) {
+                    Ok(neighbour) => self.phase = Phase::Up(neighbour),
+                    Err(why) => self.refuse(transport, name, &why),
+                }
+            }
+            (Phase::Hello(_), _) => self.refuse(transport, name, "the first line must be HERD"),
+            (Phase::Up(neighbour), LinkLine::Report(line)) => {
+                if let Err(why) = learn(self.server, transport, servers, *neighbour, line) {
+                    self.refuse(transport, name, why);
+                }
+            }
+            (Phase::Up(_), LinkLine::Ping) => transport.write(link::PONG),
+            // What a newer server offers, and the answer to what we asked.
+            (Phase::Up(_), LinkLine::Digest(_) | LinkLine::Pong) => {}
+            (Phase::Up(_), LinkLine::Hello(_) | LinkLine::Unknown(_)) => {
+                self.refuse(transport, name, "this line has no place here");
+            }
+        }
+    }
+
+    /// Compares a HERD with what it must say, and settles which connection is the link.
+    fn greet(
+        &mut self,
+        transport: &mut Transport<'_, Servers>,
+        servers: &mut Servers,
+        expected: Option<NeighbourId>,
+        hello: &Hello<'_>,
+    ) -> Result<NeighbourId, String> {
+        let server = servers.server(self.server);
+        let who = Escaped(hello.server);
+        let own = server.name.clone();
+        if hello.version != Hello::VERSION {
+            return Err(format!("{own} speaks version {}, not {}", Hello::VERSION, hello.version));
+        }
+        if hello.herd != server.herd.as_bytes() {
+            return Err(format!("{own} is of the herd {}, not {}", server.herd, Escaped(hello.herd)));
+        }
+        if hello.server == own.as_str().as_bytes() {
+            return Err(format!("{own} does not talk with itself"));
+        }
+        let neighbour = server.links.find(hello.server).ok_or_else(|| format!("{own} has no link with {who}"))?;
+        if expected.is_some_and(|expected| expected != neighbour) {
+            return Err(format!("{own} dialled somebody else, not {who}"));
+        }
+        let (id, name) = (transport.id(), own.as_str());
+        let joined = server.links.join(neighbour, id, self.dialled);
+        if joined == Joined::Duplicate {
+            return Err(DUPLICATE.to_owned());
+        }
+        log::info!(target: name, "{id} is the link to {who} (version {})", Escaped(hello.software));
+        if let Joined::Instead(old) = joined
+            && let Some(mut old) = transport.event_loop().transport(old)
+        {
+            // It goes on listening until the neighbour has ended its half.
+            log::info!(target: name, "{} is retired: {DUPLICATE}", old.id());
+            let mut line = Vec::new();
+            link::write_err(&mut line, DUPLICATE);
+            old.write(&line);
+            old.write_eof();
+            old.set_timeout(Some(GOODBYE_TIME));
+        }
+        Ok(neighbour)
+    }
+
+    fn refuse(&mut self, transport: &mut Transport<'_, Servers>, name: &str, why: &str) {
+        log::warn!(target: name, "{} is closed: {why}", transport.id());
+        let mut line = Vec::new();
+        link::write_err(&mut line, why);
+        transport.write(&line);
+        transport.close_slowly(GOODBYE_TIME);
+        self.phase = Phase::Over(self.phase.neighbour(), why.to_owned());
+    }
+
+    /// Sets the deadline: for HERD, for the rest of a line, for any sign of life.
+    fn expect(&self, transport: &mut Transport<'_, Servers>) {
+        let now = transport.event_loop().now();
+        let heard = self.heard.unwrap_or(now);
+        let silence = match (&self.phase, self.pinged) {
+            (Phase::Over(..), _) => return,
+            (Phase::Hello(_), _) => heard + HELLO_TIME,
+            (Phase::Up(_), false) => heard + PING_AFTER,
+            (Phase::Up(_), true) => heard + SILENCE_TIME,
+        };
+        let deadline = self.begun.map_or(silence, |begun| silence.min(begun + LINE_TIME));
+        transport.set_timeout(Some(deadline.saturating_duration_since(now)));
+    }
+}
+
+impl Protocol<Servers> for Peer {
+    fn connection_made(&mut self, transport: &mut Transport<'_, Servers>, servers: &mut Servers) {
+        let server = servers.server(self.server);
+        let mut line = Vec::new();
+        let hello = Hello {
+            version: Hello::VERSION,
+            herd: server.herd.as_bytes(),
+            server: server.name.as_str().as_bytes(),
+            software: env!("CARGO_PKG_VERSION").as_bytes(),
+        };
+        hello.write(&mut line);
+        transport.write(&line);
+        self.heard = Some(transport.event_loop().now());
+        self.expect(transport);
+    }
+
+    fn data_received(&mut self, transport: &mut Transport<'_, Servers>, servers: &mut Servers, data: &[u8]) {
+        let now = transport.event_loop().now();
+        if matches!(self.phase, Phase::Up(_)) {
+            self.heard = Some(now);
+            self.pinged = false;
+        }
+        let mut fresh = self.lines.is_empty();
+        let mut lines = std::mem::replace(&mut self.lines, LineBuffer::new(PEER_LINE));
+        let mut feed = lines.feed(data);
+        while let Some(line) = feed.next() {
+            fresh = true;
+            match line {
+                Line::Whole(line) => self.obey(transport, servers, line),
+                Line::TooLong(_) => {
+                    let name = servers.server(self.server).name.clone();
+                    self.refuse(transport, name.as_str(), "the line is too long");
+                }
+            }
+        }
+        drop(feed);
+        self.begun = match (lines.is_empty(), fresh) {
+            (true, _) => None,
+            (false, true) => Some(now),
+            (false, false) => self.begun,
+        };
+        self.lines = lines;
+        self.expect(transport);
+    }
+
+    fn eof_received(&mut self, _: &mut Transport<'_, Servers>, _: &mut Servers) -> AfterEof {
+        AfterEof::Close
+    }
+
+    fn resume_writing(&mut self, transport: &mut Transport<'_, Servers>, servers: &mut Servers) {
+        let Phase::Up(neighbour) = self.phase else { return };
+        let server = servers.server(self.server);
+        if let Link::Up { connection, lagging, .. } = &mut server.links.get_mut(neighbour).link
+            && *connection == transport.id()
+            && std::mem::take(lagging)
+        {
+            log::info!(target: server.name.as_str(), "{} has caught up", transport.id());
+        }
+    }
+
+    fn timed_out(&mut self, transport: &mut Transport<'_, Servers>, servers: &mut Servers) {
+        let now = transport.event_loop().now();
+        let late = |since: Option<Instant>, time: Duration| since.is_some_and(|since| now >= since + time);
+        let name = servers.server(self.server).name.clone();
+        match &self.phase {
+            Phase::Over(..) => transport.abort(),
+            _ if late(self.begun, LINE_TIME) => self.refuse(transport, name.as_str(), "the line is not complete"),
+            Phase::Hello(_) => self.refuse(transport, name.as_str(), "there was no HERD"),
+            Phase::Up(_) if late(self.heard, SILENCE_TIME) => {
+                log::warn!(target: name.as_str(), "{} is dropped: silent for {SILENCE_TIME:?}", transport.id());
+                transport.abort();
+            }
+            Phase::Up(_) => {
+                transport.write(link::PING);
+                self.pinged = true;
+                self.expect(transport);
+            }
+        }
+    }
+
+    fn connection_lost(&mut self, event_loop: &mut Loop<'_, Servers>, servers: &mut Servers, lost: Lost) {
+        let why = match (&self.phase, &lost.why) {
+            (Phase::Over(_, why), _) => format!(": {why}"),
+            (_, Some(error)) => format!(": {error}"),
+            (_, None) => String::new(),
+        };
+        match self.phase.neighbour() {
+            Some(neighbour) => left(event_loop, servers, self.server, neighbour, lost.id, why),
+            None => {
+                let name = servers.server(self.server).name.as_str();
+                let from = lost.peer.map_or_else(String::new, |peer| peer.to_string());
+                log::info!(target: name, "{} of a stranger at {from} is gone{why}", lost.id);
+            }
+        }
+        servers.leave_if_done(event_loop);
+    }
+}
+
+impl Phase {
+    fn neighbour(&self) -> Option<NeighbourId> {
+        match self {
+            Self::Hello(neighbour) | Self::Over(neighbour, _) => *neighbour,
+            Self::Up(neighbour) => Some(*neighbour),
+        }
+    }
+}
+
+/// A connection with a neighbour is gone: says so, and dials again if nothing else leads there.
+fn left(
+    event_loop: &mut Loop<'_, Servers>,
+    servers: &mut Servers,
+    id: ServerId,
+    neighbour: NeighbourId,
+    connection: ConnId,
+    why: String,
+) {
+    let draining = servers.is_draining();
+    let jitter = servers.dice.f64();
+    let server = servers.server(id);
+    let name = server.name.clone();
+    let other = server.links.get_mut(neighbour);
+    if other.link != Link::Dialling(connection) {
+        log::info!(target: name.as_str(), "{connection} with {} is gone{why}", other.name);
+    } else if other.complaint != why {
+        let (who, address) = (&other.name, other.address);
+        log::warn!(target: name.as_str(), "no link to {who} at {address}{why}; it is dialled again and again");
+        other.complaint = why;
+    }
+    if let Some(pause) = server.links.leave(neighbour, connection, jitter)
+        && !draining
+    {
+        event_loop.call_later(pause, move |event_loop, servers| {
+            let draining = servers.is_draining();
+            let server = servers.server(id);
+            if server.links.get(neighbour).link == Link::Down && !draining {
+                dial(event_loop, server, id, neighbour);
+            }
+        });
+    }
+}
+
+/// Takes in a report, and passes it on if it is news.
+fn learn(
+    id: ServerId,
+    transport: &mut Transport<'_, Servers>,
+    servers: &mut Servers,
+    neighbour: NeighbourId,
+    line: &[u8],
+) -> Result<(), &'static str> {
+    let Servers { each, effects, .. } = servers;
+    let server = &mut each[id.0];
+    let now = Timestamp::from(transport.event_loop().wall_clock());
+    effects.clear();
+    server.node.handle(Origin::Neighbour(neighbour), line, now, effects);
+    for effect in effects.iter() {
+        match effect {
+            Effect::Flood { line, except } => {
+                flood(&mut transport.event_loop(), server.name.as_str(), &mut server.links, line, except);
+            }
+            Effect::Violation(why) => return Err(why),
+            Effect::Reply(_) | Effect::Ask { .. } => unreachable!("only clients are answered"),
+        }
+    }
+    Ok(())
+}
+
+const DUPLICATE: &str = "another connection is the link";

@@ -1,0 +1,152 @@
+//! Whom we trust over TLS and as whom we appear: rustls configurations, and who answers questions about places.
+//!
+//! Certificates are always verified; nothing here can turn that off. The stand-in's certificate is made at start, its key
+//! never leaves the process, and only this process trusts it. Mutual TLS between servers will be configured here.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use rcgen::{CertificateParams, KeyPair, PKCS_ED25519};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+
+use crate::event_loop::{Security, ServerSecurity, Target};
+use crate::herd::topology::{Scheme, Url};
+use crate::places::question::Key;
+
+/// Who answers questions about places.
+#[derive(Clone, Debug)]
+pub enum Provider {
+    /// Google, or what speaks like it at another address.
+    Google(Upstream),
+    /// The stand-in in this process.
+    Embedded(Identity),
+}
+
+/// Where questions go, how, and who pays.
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    pub(super) places: Url,
+    pub(super) key: Key,
+    pub(super) target: Target,
+    pub(super) security: Security,
+}
+
+/// A certificate made at start, and the only configuration that trusts it.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    server: Arc<ServerConfig>,
+    client: Arc<ClientConfig>,
+}
+
+/// Why TLS cannot be had: what was wrong, where.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TrustError(String);
+
+impl Provider {
+    /// Google, or `places`, which must have a certificate of the public authorities or of one in `ca_file` (PEM).
+    ///
+    /// # Errors
+    /// If `ca_file` cannot be read or holds no certificate, or the host of `places` can have none.
+    pub fn google(places: Url, key: Key, ca_file: Option<&Path>) -> Result<Self, TrustError> {
+        let target = match places.host.parse() {
+            Ok(address) => Target::Address(SocketAddr::new(address, places.port)),
+            Err(_) => Target::Name(places.host.clone(), places.port),
+        };
+        let security = match places.scheme {
+            Scheme::Http => Security::Plain,
+            Scheme::Https => {
+                let name = ServerName::try_from(places.host.clone())
+                    .map_err(|error| TrustError(format!("no certificate can be good for {}: {error}", places.host)))?;
+                let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+                if let Some(file) = ca_file {
+                    add(&mut roots, file)?;
+                }
+                Security::Tls(client(roots), name)
+            }
+        };
+        Ok(Self::Google(Upstream { places, key, target, security }))
+    }
+
+    /// The stand-in, with a new certificate.
+    ///
+    /// # Errors
+    /// If the system has no random numbers.
+    pub fn embedded() -> Result<Self, TrustError> {
+        Identity::make().map(Self::Embedded)
+    }
+}
+
+impl Identity {
+    fn make() -> Result<Self, TrustError> {
+        let failed = |error: rcgen::Error| TrustError(format!("no certificate for the built-in places: {error}"));
+        // Ed25519: its signatures have one length, so that a simulation with TLS repeats.
+        let key = KeyPair::generate_for(&PKCS_ED25519).map_err(failed)?;
+        let mut params = CertificateParams::new([NAME.to_owned()]).map_err(failed)?;
+        params.serial_number = Some(1_u64.into());
+        let certificate = params.self_signed(&key).map_err(failed)?.der().clone();
+        let mut roots = RootCertStore::empty();
+        let refused = |error: rustls::Error| TrustError(format!("the certificate of the built-in places: {error}"));
+        roots.add(certificate.clone()).map_err(refused)?;
+        let key = PrivateKeyDer::try_from(key.serialize_der()).expect("rcgen writes PKCS #8");
+        let server = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("ring knows the default versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate], key)
+            .map_err(refused)?;
+        Ok(Self { server: Arc::new(server), client: client(roots) })
+    }
+
+    /// How the stand-in protects its connections.
+    pub(super) fn server(&self) -> ServerSecurity {
+        ServerSecurity::Tls(Arc::clone(&self.server))
+    }
+
+    /// The stand-in at `address`, as Places.
+    pub(super) fn upstream(&self, address: SocketAddr) -> Upstream {
+        let name = ServerName::try_from(NAME).expect("the name is one");
+        let places = Url { scheme: Scheme::Https, host: NAME.to_owned(), port: address.port(), path: String::new() };
+        Upstream {
+            places,
+            key: Key::new("embedded").expect("the key is not empty"),
+            target: Target::Address(address),
+            security: Security::Tls(Arc::clone(&self.client), name),
+        }
+    }
+}
+
+impl std::fmt::Display for TrustError {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for TrustError {}
+
+fn client(roots: RootCertStore) -> Arc<ClientConfig> {
+    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("ring knows the default versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Arc::new(config)
+}
+
+fn add(roots: &mut RootCertStore, file: &Path) -> Result<(), TrustError> {
+    let failed = |error: &dyn std::fmt::Display| TrustError(format!("{}: {error}", file.display()));
+    let text = fs::read(file).map_err(|error| failed(&error))?;
+    let mut count = 0;
+    for certificate in CertificateDer::pem_slice_iter(&text) {
+        let certificate = certificate.map_err(|error| failed(&error))?;
+        roots.add(certificate).map_err(|error| failed(&error))?;
+        count += 1;
+    }
+    if count == 0 { Err(failed(&"holds no certificate (PEM)")) } else { Ok(()) }
+}
+
+/// What the stand-in's certificate is made out to.
+const NAME: &str = "places.invalid";
