@@ -11,7 +11,7 @@ use crate::herd::name::ServerName;
 use crate::herd::topology::json::{Errors, Field, did_you_mean};
 use crate::herd::topology::{Limits, Places, Provider, Server, Topology, Url};
 
-/// The topology that `root` describes; `None` if an error was added.
+/// The topology that `root` describes, for nobody's use if an error was added.
 pub(super) fn topology(root: &Field<'_>, errors: &mut Errors) -> Option<Topology> {
     let known = ["herd", "servers", "links", "places", "limits"];
     let [herd, servers, links, places, limits] = root.keys(known, "an object with the herd's servers", errors)?;
