@@ -3,6 +3,8 @@
 //! Both own what the loop does not, sockets and clocks, and call the same methods of the same
 //! [`EventLoop`](crate::event_loop::EventLoop). The only rooms that know mio are here.
 
+mod attempts;
+mod listening;
 mod resolver;
 mod signals;
 pub mod sockets;

@@ -7,7 +7,6 @@
 //! - A short read means drained only if no end or error was reported with it: those come once.
 //! - A token carries the loop's generation, so an event that is older than its slot's owner finds nobody.
 //! - A listener that stopped for its budget or for want of descriptors is visited again; no new edge would come.
-//! - `take_error` eats the error, so it is asked exactly once, and only about a socket that is connecting.
 //!
 //! What it does not do: it decides nothing about connections; that is the loop's.
 
@@ -18,10 +17,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use mio::event::Event;
-use mio::net::{TcpListener, TcpStream};
+use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Waker};
-use slab::Slab;
 
+use super::attempts::{Attempt, Attempts};
+use super::listening::Listening;
 use super::resolver::Resolver;
 use super::signals::Signals;
 use super::token::{self, Subject};
@@ -32,9 +32,8 @@ pub struct Sockets {
     poll: Poll,
     events: Events,
     sockets: Vec<Option<Socket>>,
-    attempts: Slab<Attempt>,
-    listeners: Vec<Option<Listening>>,
-    provided: Vec<std::net::TcpListener>,
+    attempts: Attempts,
+    listening: Listening,
     reads: VecDeque<ConnId>,
     writes: VecDeque<ConnId>,
     accepts: VecDeque<ListenerId>,
@@ -67,18 +66,6 @@ enum Readiness {
     Ending,
 }
 
-/// A socket that is connecting.
-struct Attempt {
-    id: ConnId,
-    address: SocketAddr,
-    stream: TcpStream,
-}
-
-struct Listening {
-    id: ListenerId,
-    socket: TcpListener,
-}
-
 impl Sockets {
     /// A driver without sockets. Fails if the system is out of descriptors.
     pub fn new() -> io::Result<Self> {
@@ -88,9 +75,8 @@ impl Sockets {
             poll,
             events: Events::with_capacity(EVENTS),
             sockets: Vec::new(),
-            attempts: Slab::new(),
-            listeners: Vec::new(),
-            provided: Vec::new(),
+            attempts: Attempts::default(),
+            listening: Listening::default(),
             reads: VecDeque::new(),
             writes: VecDeque::new(),
             accepts: VecDeque::new(),
@@ -104,7 +90,7 @@ impl Sockets {
     /// Gives a socket that is bound already: when the loop asks to listen on its address, this one is used. So a process
     /// can inherit its sockets, and a test can know its ports before it starts.
     pub fn provide(&mut self, listener: std::net::TcpListener) {
-        self.provided.push(listener);
+        self.listening.provide(listener);
     }
 
     /// Runs the loop until it is stopped. Fails if the poll itself does.
@@ -156,11 +142,7 @@ impl Sockets {
             match Subject::of(event.token()) {
                 Subject::Connection(slot) => self.ready(event_loop, slot, event),
                 Subject::Attempt(slot) => self.attempted(event_loop, slot),
-                Subject::Listener(slot) => {
-                    if let Some(Some(listening)) = self.listeners.get(slot) {
-                        self.accepts.push_back(listening.id);
-                    }
-                }
+                Subject::Listener(slot) => self.accepts.extend(self.listening.owner(slot)),
                 Subject::Waker => self.hear(event_loop),
                 Subject::Signals => {
                     for signal in self.signals.as_mut().map(Signals::pending).unwrap_or_default() {
@@ -293,21 +275,17 @@ impl Sockets {
 
     fn perform<S>(&mut self, event_loop: &mut EventLoop<S>, request: Request) {
         match request {
-            Request::Listen { listener, address } => match self.bind(listener, address) {
-                Ok(address) => event_loop.listening(listener, address),
-                Err(error) => event_loop.listen_failed(listener, error),
-            },
-            Request::Accept { listener } => self.accepts.push_back(listener),
-            Request::Unlisten { listener } => {
-                if let Some(place) = self.listeners.get_mut(listener.index())
-                    && let Some(mut listening) = place.take_if(|listening| listening.id == listener)
-                {
-                    let _ = self.poll.registry().deregister(&mut listening.socket);
+            Request::Listen { listener, address } => {
+                match self.listening.listen(self.poll.registry(), listener, address) {
+                    Ok(address) => event_loop.listening(listener, address),
+                    Err(error) => event_loop.listen_failed(listener, error),
                 }
             }
+            Request::Accept { listener } => self.accepts.push_back(listener),
+            Request::Unlisten { listener } => self.listening.close(self.poll.registry(), listener),
             Request::Resolve { id, host, port } => self.resolve(event_loop, id, host, port),
             Request::Connect { id, address } => {
-                if let Err(error) = self.connect(id, address) {
+                if let Err(error) = self.attempts.start(self.poll.registry(), id, address) {
                     event_loop.connect_failed(id, address, error);
                 }
             }
@@ -338,9 +316,7 @@ impl Sockets {
         {
             let _ = self.poll.registry().deregister(&mut socket.stream);
         }
-        if !self.attempts.is_empty() {
-            self.attempts.retain(|_, attempt| attempt.id != id);
-        }
+        self.attempts.drop_all(id);
     }
 
     fn watched_signals(&mut self) -> io::Result<&mut Signals> {
@@ -350,44 +326,14 @@ impl Sockets {
         Ok(self.signals.as_mut().expect("made above"))
     }
 
-    // Listening.
-
-    fn bind(&mut self, listener: ListenerId, address: SocketAddr) -> io::Result<SocketAddr> {
-        let given = self.provided.iter().position(|given| given.local_addr().is_ok_and(|local| local == address));
-        let socket = match given {
-            Some(place) => self.provided.swap_remove(place),
-            None => bind(address)?,
-        };
-        socket.set_nonblocking(true)?;
-        let mut socket = TcpListener::from_std(socket);
-        let local = socket.local_addr()?;
-        self.poll.registry().register(&mut socket, token::listener(listener), Interest::READABLE)?;
-        if self.listeners.len() <= listener.index() {
-            self.listeners.resize_with(listener.index() + 1, || None);
-        }
-        self.listeners[listener.index()] = Some(Listening { id: listener, socket });
-        Ok(local)
-    }
-
-    /// At most [`ACCEPTS`] for each listener that has somebody waiting.
+    /// At most [`ACCEPTS`] for each listener that has somebody waiting; whoever is left waits for the next turn.
     fn accept<S>(&mut self, event_loop: &mut EventLoop<S>) {
         for _ in 0..self.accepts.len() {
             let Some(id) = self.accepts.pop_front() else { return };
-            for left in (0..ACCEPTS).rev() {
-                let Some(Some(listening)) = self
-                    .listeners
-                    .get(id.index())
-                    .filter(|place| place.as_ref().is_some_and(|listening| listening.id == id))
-                else {
-                    break;
-                };
-                match listening.socket.accept() {
-                    Ok((stream, peer)) => {
-                        self.accepted(event_loop, id, stream, peer);
-                        if left == 0 {
-                            self.accepts.push_back(id);
-                        }
-                    }
+            let mut left = ACCEPTS;
+            while let Some(accepted) = self.listening.accept(id) {
+                match accepted {
+                    Ok((stream, peer)) => self.accepted(event_loop, id, stream, peer),
                     Err(error) => match error.kind() {
                         ErrorKind::WouldBlock => break,
                         ErrorKind::ConnectionAborted | ErrorKind::Interrupted => {}
@@ -396,6 +342,11 @@ impl Sockets {
                             break;
                         }
                     },
+                }
+                left -= 1;
+                if left == 0 {
+                    self.accepts.push_back(id);
+                    break;
                 }
             }
         }
@@ -409,13 +360,10 @@ impl Sockets {
         peer: SocketAddr,
     ) {
         let Ok(local) = stream.local_addr() else { return };
-        // The socket has to be in its place before the protocol is called, which may close it: requests come after.
         if let Some(id) = event_loop.accepted(listener, Endpoints { peer, local }) {
             self.place(event_loop, id, stream);
         }
     }
-
-    // Connecting.
 
     fn resolve<S>(&mut self, event_loop: &mut EventLoop<S>, id: ConnId, host: String, port: u16) {
         if self.resolver.is_none() {
@@ -427,37 +375,17 @@ impl Sockets {
         self.resolver.as_ref().expect("started above").ask(id, host, port);
     }
 
-    fn connect(&mut self, id: ConnId, address: SocketAddr) -> io::Result<()> {
-        let mut stream = TcpStream::connect(address)?;
-        let entry = self.attempts.vacant_entry();
-        let token = token::attempt(entry.key());
-        self.poll.registry().register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
-        entry.insert(Attempt { id, address, stream });
-        Ok(())
-    }
-
-    /// An attempt has got somewhere, or pretends to.
-    fn attempted<S>(&mut self, event_loop: &mut EventLoop<S>, key: usize) {
-        let Some(attempt) = self.attempts.get(key) else { return };
-        let outcome = match attempt.stream.take_error() {
-            Ok(Some(error)) | Err(error) => Err(error),
-            Ok(None) => match attempt.stream.peer_addr() {
-                Ok(peer) => attempt.stream.local_addr().map(|local| Endpoints { peer, local }),
-                // Still under way.
-                Err(error) if error.kind() == ErrorKind::NotConnected => return,
-                Err(error) => Err(error),
-            },
-        };
-        let mut attempt = self.attempts.remove(key);
-        let _ = self.poll.registry().deregister(&mut attempt.stream);
-        match outcome {
-            Ok(endpoints) => {
-                if event_loop.connected(attempt.id, endpoints) {
-                    self.attempts.retain(|_, other| other.id != attempt.id);
-                    self.place(event_loop, attempt.id, attempt.stream);
+    /// An attempt to connect has got somewhere, or pretends to.
+    fn attempted<S>(&mut self, event_loop: &mut EventLoop<S>, slot: usize) {
+        match self.attempts.outcome(self.poll.registry(), slot) {
+            Some((Attempt { id, stream, .. }, Ok(endpoints))) => {
+                if event_loop.connected(id, endpoints) {
+                    self.attempts.drop_all(id);
+                    self.place(event_loop, id, stream);
                 }
             }
-            Err(error) => event_loop.connect_failed(attempt.id, attempt.address, error),
+            Some((Attempt { id, address, .. }, Err(error))) => event_loop.connect_failed(id, address, error),
+            None => {}
         }
     }
 
@@ -484,18 +412,6 @@ fn socket(sockets: &mut [Option<Socket>], id: ConnId) -> Option<&mut Socket> {
     sockets.get_mut(id.index())?.as_mut().filter(|socket| socket.id == id)
 }
 
-/// Binds with SO_REUSEADDR, as servers do, so that a restart need not wait for old connections to be forgotten.
-fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
-    let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)?;
-    socket.set_reuse_address(true)?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
-}
-
 /// The most bytes one connection is read from in a turn; the size of the one read buffer.
 const READ: usize = 64 * 1024;
 
@@ -507,6 +423,3 @@ const ACCEPTS: usize = 64;
 
 /// How many events one poll reports; the rest comes with the next.
 const EVENTS: usize = 1024;
-
-/// How many connections may wait to be accepted.
-const BACKLOG: i32 = 1024;

@@ -1,0 +1,60 @@
+//! Sockets that are connecting, several for one connection perhaps.
+//!
+//! `take_error` eats the error, so it is asked once per event, and only here: on a connected socket it would turn a reset
+//! into a clean end.
+
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+
+use mio::net::TcpStream;
+use mio::{Interest, Registry};
+use slab::Slab;
+
+use super::token;
+use crate::event_loop::{ConnId, Endpoints};
+
+/// The attempts under way.
+#[derive(Default)]
+pub(super) struct Attempts(Slab<Attempt>);
+
+/// One of them.
+pub(super) struct Attempt {
+    pub(super) id: ConnId,
+    pub(super) address: SocketAddr,
+    pub(super) stream: TcpStream,
+}
+
+impl Attempts {
+    pub(super) fn start(&mut self, registry: &Registry, id: ConnId, address: SocketAddr) -> io::Result<()> {
+        let mut stream = TcpStream::connect(address)?;
+        let entry = self.0.vacant_entry();
+        registry.register(&mut stream, token::attempt(entry.key()), Interest::READABLE | Interest::WRITABLE)?;
+        entry.insert(Attempt { id, address, stream });
+        Ok(())
+    }
+
+    /// An event came for the attempt in this slot: what became of it, if it is over.
+    pub(super) fn outcome(&mut self, registry: &Registry, slot: usize) -> Option<(Attempt, io::Result<Endpoints>)> {
+        let stream = &self.0.get(slot)?.stream;
+        let outcome = match stream.take_error() {
+            Ok(Some(error)) | Err(error) => Err(error),
+            Ok(None) => match stream.peer_addr() {
+                Ok(peer) => stream.local_addr().map(|local| Endpoints { peer, local }),
+                // Still under way.
+                Err(error) if error.kind() == ErrorKind::NotConnected => return None,
+                Err(error) => Err(error),
+            },
+        };
+        let mut attempt = self.0.remove(slot);
+        // It is registered again under its connection's own token, or closed.
+        let _ = registry.deregister(&mut attempt.stream);
+        Some((attempt, outcome))
+    }
+
+    /// Drops what is still under way for a connection: it stands, or nobody wants it any more.
+    pub(super) fn drop_all(&mut self, id: ConnId) {
+        if !self.0.is_empty() {
+            self.0.retain(|_, attempt| attempt.id != id);
+        }
+    }
+}
