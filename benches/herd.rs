@@ -1,4 +1,4 @@
-//! What a message costs without a network: reading a line, and an IAMAT through the node, by the number of known clients.
+//! What a message costs without a network: reading it, and an IAMAT through the node by the number of clients.
 
 use std::hint::black_box;
 
@@ -81,7 +81,7 @@ const AT: &[u8] = b"AT Goloman +0.263873386 kiwi.cs.ucla.edu +34.068930-118.4451
 /// About what one read of 64 KiB holds.
 const LINES_PER_READ: usize = 900;
 
-/// A prime: the clients are visited in a scattered order, each once a round.
+/// Shares no factor with the numbers of clients, so that each is visited once a round, far from the one before.
 const STRIDE: u64 = 7_919_111;
 
 criterion_group!(benches, reading, handling);

@@ -1,4 +1,4 @@
-//! Herds without a network: servers that have heard the same reports know the same, floods end, no line breaks a server.
+//! Herds without a network: servers that heard the same know the same, floods end, no line breaks a server.
 
 use std::collections::HashMap;
 

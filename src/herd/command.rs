@@ -1,7 +1,7 @@
 //! One line of a client, bytes, to one [`Command`]; what is no command is [`Command::Unknown`].
 //!
-//! White space is exactly space, `\t`, `\r`, `\n`, `\f` and `\v`; any other byte, UTF-8 or not, may stand in a client ID.
-//! Nothing is copied and nothing is known here: whether a client exists is the node's question.
+//! White space is exactly space, `\t`, `\r`, `\n`, `\f` and `\v`; any other byte, UTF-8 or not, may stand in a client
+//! ID. Nothing is copied and nothing is known here: whether a client exists is the node's question.
 
 use crate::herd::decimal::{Decimal, write_number};
 use crate::herd::position::Position;
@@ -78,8 +78,8 @@ impl<'a> Command<'a> {
 
 /// A distance of 0 to 50 km, exact to 10^-17 km.
 ///
-/// Equal distances are equal however they were written. Decimals after the 17th (they say less than an atom's nucleus is
-/// wide) are dropped, but not before the limit was checked on all of them.
+/// Equal distances are equal however they were written. Decimals after the 17th (they say less than an atom's nucleus
+/// is wide) are dropped, but not before the limit was checked on all of them.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Radius(u64);
 

@@ -1,10 +1,11 @@
 //! The newest report of each client, each AT line stored once.
 //!
-//! The key of an entry is a slice of its line, so a client costs its line and at most 200 bytes (at a million clients; about
-//! 110 measured). Client IDs are hostile: the hash is keyed by a seed, all of it secret to clients. The same seed and the same
-//! reports give the same directory in the same order of iteration, so that a simulation repeats. It neither reads a clock
-//! nor knows who sent what.
+//! The key of an entry is a slice of its line, so a client costs its line and at most 200 bytes (about 100, measured
+//! at a million clients). Client IDs are hostile: the hash is keyed by a seed, all of it secret to clients. The same
+//! seed and the same reports give the same directory in the same order of iteration, so that a simulation repeats. It
+//! neither reads a clock nor knows who sent what.
 
+use std::cmp::Ordering;
 use std::hash::Hasher;
 
 use foldhash::SharedSeed;
@@ -39,13 +40,13 @@ impl Directory {
     /// Keeps `report` if it is greater than what is known of its client, in the total order of reports.
     pub fn merge(&mut self, report: &Report<'_>) -> Merged {
         self.merge_if(report, |entry| match report.timestamp().cmp(&entry.timestamp) {
-            std::cmp::Ordering::Equal => *report > entry.report(),
+            Ordering::Equal => *report > entry.report(),
             order => order.is_gt(),
         })
     }
 
-    /// Keeps `report` if its timestamp is greater than what is known of its client: the rule for what a client says itself,
-    /// so that repeating a command changes nothing.
+    /// Keeps `report` if its timestamp is greater than what is known of its client: the rule for what a client says
+    /// itself, so that repeating a command changes nothing.
     pub fn merge_strictly_newer(&mut self, report: &Report<'_>) -> Merged {
         self.merge_if(report, |entry| report.timestamp() > entry.timestamp)
     }
@@ -87,7 +88,7 @@ impl Directory {
 /// One client: a report's line, and of the rest only what most lookups need without reading the line. 40 bytes.
 struct Entry {
     timestamp: Timestamp,
-    /// The line, then perhaps bytes of a longer one before it: a client that reports again seldom needs a new allocation.
+    /// The line, then perhaps what is left of a longer one: a client that reports again seldom needs a new allocation.
     text: Box<[u8]>,
     hash: u32,
     length: u16,
@@ -129,21 +130,21 @@ impl Entry {
     }
 }
 
-/// The secrets of the hash. All of foldhash's seeds depend on ours: with only its first one secret, IDs that collide under
-/// every seed can be made.
+/// The secrets of the hash. All of foldhash's seeds come from ours: were only the hasher's own one secret, IDs could
+/// be made that collide whatever it is.
 struct HashKeys {
-    first: u64,
+    seed: u64,
     others: SharedSeed,
 }
 
 impl HashKeys {
     fn new(seed: u64) -> Self {
-        Self { first: seed.rotate_left(32), others: SharedSeed::from_u64(seed) }
+        Self { seed, others: SharedSeed::from_u64(seed) }
     }
 
     /// 32 bits are kept with each entry, so that growing does not read the lines.
     fn hash(&self, client: &[u8]) -> u32 {
-        let mut hasher = FoldHasher::with_seed(self.first, &self.others);
+        let mut hasher = FoldHasher::with_seed(self.seed, &self.others);
         hasher.write(client);
         hasher.finish() as u32
     }
@@ -229,7 +230,21 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_is_small() {
-        assert_eq!(size_of::<Entry>(), 40);
+    fn a_client_costs_little_more_than_its_line() {
+        const CLIENTS: usize = 1_000_000;
+        // What a table grown to so many has, without putting them in; and what an allocator adds to a line at most.
+        let table = HashTable::<Entry>::with_capacity(CLIENTS).allocation_size() / CLIENTS;
+        let allocation = 2 * size_of::<usize>() + 15;
+        assert!(table + allocation <= 200, "{table} + {allocation} bytes");
+    }
+
+    #[test]
+    fn a_line_of_the_same_length_needs_no_new_memory() {
+        let mut directory = Directory::new(SEED);
+        directory.merge(&report("AT Ball +0.500000000 k +1+1 10"));
+        let place = |directory: &Directory| directory.find(b"k").map(|report| report.line().as_ptr());
+        let before = place(&directory);
+        directory.merge(&report("AT Ball +0.500000000 k +1+1 11"));
+        assert_eq!(place(&directory), before);
     }
 }

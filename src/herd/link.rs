@@ -1,7 +1,7 @@
 //! The lines that two neighbouring servers say to each other, both ways. Text, so that a person can read them.
 //!
-//! One space between words, `\n` at the end; no white space is trimmed, as no person types these. Nothing here has a state:
-//! what may be said when is the link's business, and what an AT line says is [`Report`](crate::herd::report::Report)'s.
+//! One space between words, `\n` at the end; no white space is trimmed, as no person types these. Nothing here has a
+//! state: what may be said when is the link's business, and what an AT line says is [`Report`]'s.
 
 use crate::herd::decimal::{Decimal, write_number};
 use crate::herd::report::Report;
@@ -92,8 +92,8 @@ pub const PING: &[u8] = b"PING\n";
 /// The answer to [`PING`].
 pub const PONG: &[u8] = b"PONG\n";
 
-/// Appends the line that says why the link is about to be closed. Control bytes in `why` become spaces, so that it stays
-/// one line, and what does not fit into a line is left out.
+/// Appends the line that says why the link is about to be closed. Control bytes in `why` become spaces, so that it
+/// stays one line, and what does not fit into a line is left out.
 pub fn write_err(text: &mut Vec<u8>, why: &str) {
     text.extend_from_slice(ERR);
     let room = LinkLine::LIMIT - ERR.len();

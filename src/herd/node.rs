@@ -45,7 +45,8 @@ impl Node {
         &self.directory
     }
 
-    /// Takes in `line`, without its `\n`, received at `now` by the wall clock, and appends what is to be done to `effects`.
+    /// Takes in `line`, without its `\n`, received at `now` by the wall clock, and appends what is to be done to
+    /// `effects`.
     pub fn handle(&mut self, from: Origin, line: &[u8], now: Timestamp, effects: &mut Effects) {
         match from {
             Origin::Client => match Command::parse(line) {
@@ -118,8 +119,8 @@ pub enum Effect<'a> {
     Violation(&'static str),
 }
 
-/// What is to be done, in order. Meant to be kept, and cleared between lines or batches of lines: once it has grown to what a
-/// batch needs, it allocates nothing.
+/// What is to be done, in order. Meant to be kept, and cleared between lines or batches of lines: once it has grown to
+/// what a batch needs, it allocates nothing.
 #[derive(Default)]
 pub struct Effects {
     text: Vec<u8>,

@@ -1,8 +1,9 @@
 //! A place on Earth as ISO 6709 decimal degrees: validated text, kept as text.
 //!
-//! Nothing is rounded: the limits are checked in the digits, and what was sent is what is stored, echoed and asked with.
+//! Nothing is rounded: the limits are checked in the digits, and what was sent is what is stored, echoed and asked
+//! with.
 
-use std::str;
+use std::{fmt, str};
 
 use crate::herd::decimal::Decimal;
 
@@ -49,8 +50,8 @@ impl<'a> Position<'a> {
     }
 }
 
-impl std::fmt::Debug for Position<'_> {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Position<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&String::from_utf8_lossy(self.text))
     }
 }

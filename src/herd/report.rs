@@ -1,7 +1,7 @@
 //! What is known of one client: its AT line, both ways, and the total order of reports.
 //!
-//! `AT <server> <difference> <client> <position> <timestamp>`, one space between fields, no `\n`: it is added where the
-//! line leaves. A report borrows its line; keeping it is the directory's job.
+//! `AT <server> <difference> <client> <position> <timestamp>`, one space between fields, no `\n`: it is added where
+//! the line leaves. A report borrows its line; keeping it is the directory's job.
 
 use std::cmp::Ordering;
 
@@ -12,8 +12,9 @@ use crate::herd::timestamp::{Difference, Timestamp};
 
 /// Where a client was, when, and which server it told.
 ///
-/// Reports are ordered by timestamp, then by the origin's name, then by the whole line, all as bytes. Of two reports of one
-/// client the greater is kept, so servers that have seen the same reports agree, whatever the order they came in.
+/// Reports are ordered by timestamp, then by the origin's name, then by the whole line, all as bytes. Of two reports
+/// of one client the greater is kept, so servers that have seen the same reports agree, whatever the order they came
+/// in.
 #[derive(Clone, Copy, Debug)]
 pub struct Report<'a> {
     line: &'a [u8],

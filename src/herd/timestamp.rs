@@ -1,8 +1,8 @@
 //! A point in time as POSIX seconds, held as whole nanoseconds; and the signed difference of two.
 //!
-//! Never a float: two stamps one nanosecond apart are different. Whole seconds are less than 2^63 either way, so that a
-//! client which counts milliseconds or nanoseconds is still understood; what is larger is no timestamp. Every difference
-//! fits. This file reads no clock.
+//! Never a float: two stamps one nanosecond apart are different. Whole seconds are less than 2^63 either way, so that
+//! a client which counts milliseconds or nanoseconds is still understood; what is larger is no timestamp. Every
+//! difference fits. This file reads no clock.
 
 use std::ops::Sub;
 use std::time::{Duration, SystemTime};

@@ -1,8 +1,8 @@
 //! Bytes to whole lines, with a limit, never scanning a byte twice.
 //!
-//! A line ends with `\n`, which is not part of it. Lines that lie whole in what was received are handed out in place; only
-//! what must wait is copied: an unfinished line, or the lines that a consumer has stopped before. It does not know what a
-//! line says, and trims nothing.
+//! A line ends with `\n`, which is not part of it. Lines that lie whole in what was received are handed out in place;
+//! only what must wait is copied: an unfinished line, or the lines that a consumer has stopped before. It does not
+//! know what a line says, and trims nothing.
 
 use std::mem;
 
@@ -23,7 +23,8 @@ pub struct LineBuffer {
 pub enum Line<'a> {
     /// A whole line, without its `\n`.
     Whole(&'a [u8]),
-    /// The first bytes, as many as the limit, of a line that is longer. It is the last: all bytes after are thrown away.
+    /// The first bytes, as many as the limit, of a line that is longer. It is the last: all bytes after are thrown
+    /// away.
     TooLong(&'a [u8]),
 }
 
@@ -35,9 +36,9 @@ impl LineBuffer {
 
     /// Takes in `data`, which may be empty, and lends out the whole lines that there are now.
     ///
-    /// What the consumer leaves, because it has enough for now, is kept when the [`Feed`] is dropped. Then at most what is left
-    /// of `data` is added to what was kept before; a consumer that feeds only after taking all lines keeps at most the
-    /// limit and one `data`.
+    /// What the consumer leaves, because it has enough for now, is kept when the [`Feed`] is dropped. Then at most
+    /// what is left of `data` is added to what was kept before; a consumer that feeds only after taking all lines
+    /// keeps at most the limit and one `data`.
     pub fn feed<'a>(&'a mut self, data: &'a [u8]) -> Feed<'a> {
         let data = match self.stage {
             Stage::Reading => data,
@@ -135,7 +136,6 @@ impl Feed<'_> {
                         kept.extend_from_slice(&data[..end]);
                         *data = &data[end + 1..];
                         *start = kept.len();
-                        *searched = *start;
                         return Some(Line::Whole(&kept[line..]));
                     }
                     Search::Unfinished => {
@@ -186,7 +186,8 @@ enum Search {
     TooLong,
 }
 
-/// Looks for the end of the line of at most `limit` bytes that `bytes` begin with; the first `searched` bytes hold none.
+/// Looks for the end of the line of at most `limit` bytes that `bytes` begin with; the first `searched` bytes hold
+/// none.
 fn search(bytes: &[u8], searched: usize, limit: usize) -> Search {
     let window = &bytes[..bytes.len().min(limit + 1)];
     match memchr(b'\n', &window[searched..]) {
@@ -204,8 +205,8 @@ mod tests {
 
     const LIMIT: usize = 8;
 
-    /// Feeds `pieces` and compares the lines, each shown with its `\n`, or with `…` if it was too long, and at the end the
-    /// unfinished line.
+    /// Feeds `pieces` and compares the lines, each shown with its `\n`, or with `…` if it was too long, and at the end
+    /// the unfinished line.
     fn check(pieces: &[&str], expected: &[&str]) {
         let mut buffer = LineBuffer::new(LIMIT);
         let mut lines = Vec::new();
@@ -264,6 +265,15 @@ mod tests {
         check("12345678", 8);
         check("9", 0);
         check("more\nand more", 0);
+    }
+
+    #[test]
+    fn no_byte_is_searched_twice() {
+        let mut buffer = LineBuffer::new(LIMIT);
+        for piece in ["a\nb", "c", "d\nef", "gh"] {
+            take(&mut buffer.feed(piece.as_bytes()), usize::MAX, &mut Vec::new());
+            assert_eq!(buffer.searched, buffer.kept.len(), "{piece}");
+        }
     }
 
     #[test]
