@@ -377,15 +377,16 @@ impl Sockets {
 
     /// An attempt to connect has got somewhere, or pretends to.
     fn attempted<S>(&mut self, event_loop: &mut EventLoop<S>, slot: usize) {
-        match self.attempts.outcome(self.poll.registry(), slot) {
-            Some((Attempt { id, stream, .. }, Ok(endpoints))) => {
-                if event_loop.connected(id, endpoints) {
-                    self.attempts.drop_all(id);
-                    self.place(event_loop, id, stream);
-                }
+        let Some((Attempt { id, address, stream }, outcome)) = self.attempts.outcome(self.poll.registry(), slot) else {
+            return;
+        };
+        match outcome {
+            Ok(endpoints) if event_loop.connected(id, endpoints) => {
+                self.attempts.drop_all(id);
+                self.place(event_loop, id, stream);
             }
-            Some((Attempt { id, address, .. }, Err(error))) => event_loop.connect_failed(id, address, error),
-            None => {}
+            Ok(_) => {}
+            Err(error) => event_loop.connect_failed(id, address, error),
         }
     }
 

@@ -15,12 +15,17 @@ impl ServerName {
 
     /// Takes `bytes` for a name, or `None` if they are not one.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
-        let (first, rest) = bytes.split_first()?;
-        let fits = bytes.len() <= Self::LIMIT
-            && first.is_ascii_alphabetic()
-            && rest.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
-        let text = std::str::from_utf8(bytes).ok()?;
-        fits.then(|| Self(text.into()))
+        if !Self::is_valid(bytes) {
+            return None;
+        }
+        std::str::from_utf8(bytes).ok().map(|text| Self(text.into()))
+    }
+
+    /// Whether `bytes` are a name, found out without making one.
+    pub fn is_valid(bytes: &[u8]) -> bool {
+        bytes.len() <= Self::LIMIT
+            && bytes.first().is_some_and(u8::is_ascii_alphabetic)
+            && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
     }
 
     /// The name as text.
