@@ -7,7 +7,9 @@ mod attempts;
 mod listening;
 mod resolver;
 mod signals;
+pub mod sim;
 pub mod sockets;
 mod token;
 
+pub use self::sim::Sim;
 pub use self::sockets::Sockets;
