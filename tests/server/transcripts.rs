@@ -1,18 +1,25 @@
 //! Every row of the client protocol as a conversation, in every world and however the bytes are split.
 
-mod common;
-
-use common::loopback::Loopback;
-use common::script;
+use proxy_herd::driver::sim::Weather;
 use proxy_herd::herd::topology::Topology;
 use proxy_herd::server::Provider;
 
-/// Plays a script over real sockets, whole and byte by byte, and over the simulated network.
+use crate::loopback::Loopback;
+use crate::simulated::Simulated;
+use crate::{script, world};
+
+/// Plays a script over real sockets and over the simulated network, whole and byte by byte.
 fn check(script: &str) {
+    let provider = Provider::embedded().expect("a certificate");
     for piece in [usize::MAX, 1] {
-        let mut world = Loopback::new(Topology::built_in(), Provider::embedded().expect("a certificate"));
-        common::links_are_up(&mut world);
+        let mut world = Loopback::new(Topology::built_in(), |_| provider.clone());
+        world::links_are_up(&mut world);
         script::check(&mut world, script, |left| left.min(piece));
+        for weather in [Weather::default(), Weather::rough()] {
+            let mut world = Simulated::new(Topology::built_in(), &provider, 7, weather);
+            world::links_are_up(&mut world);
+            script::check(&mut world, script, |left| left.min(piece));
+        }
     }
 }
 

@@ -10,12 +10,14 @@ use proxy_herd::herd::name::ServerName;
 use proxy_herd::herd::topology::Topology;
 use proxy_herd::server::{Provider, Servers};
 
-use super::World;
+use crate::world::{World, name};
 
 pub(crate) struct Loopback {
     pub(crate) topology: Topology,
     pub(crate) event_loop: EventLoop<Servers>,
     pub(crate) sockets: Sockets,
+    /// Where a Places of the test's own may listen.
+    pub(crate) places: SocketAddr,
     clients: Vec<Client>,
     until: Instant,
 }
@@ -29,8 +31,8 @@ struct Client {
 }
 
 impl Loopback {
-    /// All servers of `topology`, on free ports.
-    pub(crate) fn new(topology: Topology, provider: Provider) -> Self {
+    /// All servers of `topology`, on free ports. Places is what `provider` says of a free address.
+    pub(crate) fn new(topology: Topology, provider: impl FnOnce(SocketAddr) -> Provider) -> Self {
         let mut sockets = Sockets::new().expect("a poll");
         let mut free = || {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
@@ -38,16 +40,17 @@ impl Loopback {
             sockets.provide(listener);
             address
         };
+        let places = free();
         let topology = topology.with_addresses(|_| (free(), free()));
         let names: Vec<ServerName> = topology.servers().iter().map(|server| server.name.clone()).collect();
-        let servers = Servers::new(&topology, &names, provider, 7);
+        let servers = Servers::new(&topology, &names, provider(places), 7);
         let mut event_loop = EventLoop::new(servers, Instant::now(), SystemTime::now());
         event_loop.enter(|event_loop, servers| servers.start(event_loop));
-        Self { topology, event_loop, sockets, clients: Vec::new(), until: Instant::now() + PATIENCE }
+        Self { topology, event_loop, sockets, places, clients: Vec::new(), until: Instant::now() + PATIENCE }
     }
 
     pub(crate) fn address(&self, server: &str) -> SocketAddr {
-        self.topology.find(&super::name(server)).expect("a server of the topology").clients
+        self.topology.find(&name(server)).expect("a server of the topology").clients
     }
 }
 

@@ -16,7 +16,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::World;
+use crate::world::World;
 
 /// Plays `script` and compares. `split` cuts what is sent: it says how many bytes go next, of how many.
 pub(crate) fn check<W: World>(world: &mut W, script: &str, mut split: impl FnMut(usize) -> usize) {

@@ -1,10 +1,7 @@
-//! A herd in a test: real servers on real loopback sockets or on the simulated network, and clients that speak a script.
+//! A herd in a test, and its clients: on real loopback sockets, or on the simulated network.
 //!
 //! Both worlds run on the test's own thread, a step at a time, so that a test waits for what it wants to see and for nothing
 //! else: no sleeping, no fixed port, no thread that outlives it.
-
-pub(crate) mod loopback;
-pub(crate) mod script;
 
 use proxy_herd::herd::name::ServerName;
 use proxy_herd::server::Servers;

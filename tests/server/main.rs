@@ -1,0 +1,14 @@
+//! The server as a whole, in every world: conversations, limits, links, places.
+
+mod limits;
+mod links;
+mod loopback;
+mod places;
+mod repeats;
+mod script;
+mod simulated;
+mod splits;
+mod topologies;
+mod transcripts;
+mod upstream;
+mod world;
