@@ -5,7 +5,7 @@ use std::time::Duration;
 use proxy_herd::driver::sim::{Ending, Weather};
 use proxy_herd::herd::topology::Topology;
 use proxy_herd::server::Provider;
-use proxy_herd::server::limits::{HELD_REPLIES, IDLE_TIME, LINE_TIME, OUTSTANDING, STALL_TIME};
+use proxy_herd::server::limits::{HELD_REPLIES, IDLE_TIME, LINE_TIME, OUTSTANDING, REFUSED_COPY, STALL_TIME};
 
 use crate::simulated::Simulated;
 use crate::upstream::{self, Behaviour};
@@ -61,6 +61,19 @@ fn a_line_must_be_complete_in_time_however_it_drips() {
     assert_eq!(now(&mut world, client), (String::new(), false));
     world.pass(MOMENT);
     assert_eq!(now(&mut world, client), ("? IAMAT slooooooooo\n".to_owned(), true));
+}
+
+#[test]
+fn a_refusal_is_heard_though_its_client_was_still_sending() {
+    // Closing at once would reset the connection, and a reset overtakes what the client has not read.
+    let mut world = goloman();
+    let client = world.connect("Goloman");
+    world.pass(MOMENT);
+    world.sim.stop_reading(world.client(client));
+    world.send(client, &[b'z'; 200_000]);
+    world.pass(MOMENT);
+    world.sim.go_on_reading(world.client(client));
+    assert_eq!(now(&mut world, client), (format!("? {}\n", "z".repeat(REFUSED_COPY)), true));
 }
 
 #[test]
