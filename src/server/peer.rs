@@ -1,8 +1,8 @@
 //! A neighbour's connection: HERD from both sides, then reports, and PING when it is silent.
 //!
 //! - Nothing is accepted before a good HERD: the right version and herd, a neighbour's name, the one that was dialled.
-//! - Of two connections to one neighbour `links` says which one stays. The other is *retired*: we say ERR and end our
-//!   half, and what the neighbour has still sent on it is taken in until it ends, too, so that no report is lost.
+//! - Of two connections to one neighbour `links` says which one stays. The other is *retired*: the neighbour is told ERR
+//!   and ends it, and what it had sent before is taken in, so that no report is lost.
 //! - A neighbour that does not keep up (its write buffer is over the mark) is not queued for: reports to it are dropped
 //!   until it has caught up. Repair of what it missed belongs here, at link-up and in `resume_writing`.
 //! - A lost link is dialled again for ever; that a neighbour is down is said once, not every second.
@@ -149,13 +149,11 @@ impl Peer {
         if let Joined::Instead(old) = joined
             && let Some(mut old) = transport.event_loop().transport(old)
         {
-            // It goes on listening until the neighbour has ended its half.
+            // It listens until the neighbour, who is told, has ended it: what is on its way is not lost.
             log::info!(target: name, "{} is retired: {DUPLICATE}", old.id());
             let mut line = Vec::new();
             link::write_err(&mut line, DUPLICATE);
             old.write(&line);
-            old.write_eof();
-            old.set_timeout(Some(GOODBYE_TIME));
         }
         Ok(neighbour)
     }

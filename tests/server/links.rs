@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use proxy_herd::driver::sim::{ClientId, Crash, Weather};
+use proxy_herd::event_loop::{Protocol, ServerSecurity, Transport};
 use proxy_herd::herd::topology::Topology;
 use proxy_herd::server::limits::{HELLO_TIME, LINE_TIME, PEER_LINE, PING_AFTER, SILENCE_TIME};
 use proxy_herd::server::{Provider, Servers};
@@ -66,6 +67,32 @@ fn only_a_neighbour_of_this_herd_may_speak() {
     refused("HERD\n", "the first line must be HERD");
     refused("\n", "the first line must be HERD");
     says(&vec![b'x'; PEER_LINE + 1], "ERR the line is too long\n", true);
+}
+
+/// Says a HERD to whoever comes.
+struct Impostor;
+
+impl Protocol<Servers> for Impostor {
+    fn connection_made(&mut self, transport: &mut Transport<'_, Servers>, _: &mut Servers) {
+        transport.write(b"HERD 1 goloman Wilkes 0.1.0\nAT Wilkes +0.000000000 k +1+1 5\n");
+    }
+
+    fn data_received(&mut self, _: &mut Transport<'_, Servers>, _: &mut Servers, _: &[u8]) {}
+}
+
+#[test]
+fn who_is_dialled_must_be_who_answers() {
+    let mut world = goloman();
+    let (hands, wilkes, welsh) = (world.host("Hands"), world.host("Wilkes"), world.host("Welsh"));
+    let address = world.topology.find(&name("Hands")).expect("it is there").peers;
+    world.sim.crash(hands, Crash::Killed);
+    world.sim.crash(wilkes, Crash::Killed);
+    world
+        .sim
+        .enter(welsh, |event_loop, _| event_loop.listen(address, ServerSecurity::Plain, |_: &mut Servers| Impostor));
+    world.pass(Duration::from_secs(3));
+    assert_eq!((world.links_up("Goloman"), world.knows("Goloman", "k")), (1, None));
+    assert!(world.sim.trace().as_str().contains("ERR Goloman dialled somebody else, not Wilkes"));
 }
 
 #[test]

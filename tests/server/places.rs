@@ -207,3 +207,18 @@ fn at_most_eight_connections_serve_everybody() {
     }
     assert_eq!(traffic(&world), (8, 40));
 }
+
+#[test]
+fn an_old_question_does_not_end_a_new_one() {
+    let mut world = herd(Some(Behaviour::good(1, SLOW)), Weather::default());
+    let client = world.connect("Goloman");
+    world.send(client, b"IAMAT a +1+1 5\n");
+    // The second is under way when the first would have been given up.
+    for pause in [Duration::from_secs(7), Duration::ZERO] {
+        world.send(client, b"WHATSAT a 1 1\n");
+        world.until("an answer", |world| world.heard(client).0.ends_with(b"}\n\n"));
+        let heard = String::from_utf8(std::mem::take(world.heard(client).0)).expect("text");
+        assert!(heard.contains("\"status\" : \"OK\""), "{heard}");
+        world.pass(pause);
+    }
+}
