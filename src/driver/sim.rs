@@ -176,12 +176,13 @@ impl<S> Sim<S> {
 
     /// The next thing that happens, if it does by `until`. What arrives at a moment is there when the hosts have theirs.
     fn step(&mut self, until: Instant) -> bool {
-        let due = self.hosts.iter().enumerate().filter_map(|(index, host)| Some((host.due()?, index))).min();
+        let now = self.network.now;
+        let due = self.hosts.iter().enumerate().filter_map(|(index, host)| Some((host.due()?.max(now), index))).min();
         let arrival = self.network.next_event();
         match (arrival, due) {
             (Some(when), due) if when <= until && due.is_none_or(|(turn, _)| when <= turn) => self.network.happen(),
             (_, Some((when, index))) if when <= until => {
-                self.network.now = self.network.now.max(when);
+                self.network.now = when;
                 self.hosts[index].turn(&mut self.network, |_| ());
             }
             _ => return false,
