@@ -95,7 +95,8 @@ impl Channel {
     fn tls(mut connection: rustls::Connection) -> Self {
         // The write buffer is bounded by the marks, not twice.
         connection.set_buffer_limit(None);
-        Self::Tls(Box::new(Tls { connection, unread: Vec::new(), early: 0, ended: false, handshaking: true }))
+        let handshake = Handshake::UnderWay { early: 0, end: false };
+        Self::Tls(Box::new(Tls { connection, unread: Vec::new(), handshake, incoming: Incoming::Open }))
     }
 
     /// Starts the handshake, if there is one: a client's hello goes into `outgoing`.
@@ -111,8 +112,8 @@ impl Channel {
         match self {
             Self::Plain => outgoing.extend(data),
             Self::Tls(tls) => {
-                if tls.handshaking {
-                    tls.early += data.len();
+                if let Handshake::UnderWay { early, .. } = &mut tls.handshake {
+                    *early += data.len();
                 }
                 // A record at a time, so that rustls' own queue stays small.
                 for piece in data.chunks(RECORD) {
@@ -128,19 +129,21 @@ impl Channel {
     pub(super) fn held_back(&self) -> usize {
         match self {
             Self::Plain => 0,
-            Self::Tls(tls) => tls.early,
+            Self::Tls(tls) => match tls.handshake {
+                Handshake::UnderWay { early, .. } => early,
+                Handshake::Done => 0,
+            },
         }
     }
 
-    /// Says that we send nothing more.
+    /// Says that we send nothing more. Before the handshake is done that waits, as what was written does.
     pub(super) fn finish(&mut self, outgoing: &mut WriteBuffer) -> io::Result<()> {
-        match self {
-            Self::Plain => Ok(()),
-            Self::Tls(tls) => {
-                tls.connection.send_close_notify();
-                tls.take_records(outgoing)
-            }
+        let Self::Tls(tls) = self else { return Ok(()) };
+        match &mut tls.handshake {
+            Handshake::UnderWay { end, .. } => *end = true,
+            Handshake::Done => tls.connection.send_close_notify(),
         }
+        tls.take_records(outgoing)
     }
 
     pub(super) fn info(&self) -> Option<TlsInfo<'_>> {
@@ -162,9 +165,28 @@ impl Channel {
 pub(super) struct Tls {
     connection: rustls::Connection,
     unread: Vec<u8>,
-    early: usize,
-    handshaking: bool,
-    ended: bool,
+    handshake: Handshake,
+    incoming: Incoming,
+}
+
+/// How far the handshake is, and what follows it.
+#[derive(Clone, Copy)]
+enum Handshake {
+    /// `early` bytes of plaintext wait inside, and behind them perhaps our end.
+    UnderWay {
+        early: usize,
+        end: bool,
+    },
+    Done,
+}
+
+/// What has come of the peer's end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Incoming {
+    Open,
+    /// Its close_notify has come, and was not told yet: there was data before it.
+    EndUntold,
+    Ended,
 }
 
 impl Tls {
@@ -183,10 +205,18 @@ impl Tls {
             });
             let state = state?;
             self.take_records(outgoing)?;
-            if self.handshaking && !self.connection.is_handshaking() {
-                self.handshaking = false;
-                self.early = 0;
+            if let Handshake::UnderWay { end, .. } = self.handshake
+                && !self.connection.is_handshaking()
+            {
+                self.handshake = Handshake::Done;
+                if end {
+                    self.connection.send_close_notify();
+                    self.take_records(outgoing)?;
+                }
                 return Ok(Step::Established);
+            }
+            if state.peer_has_closed() && self.incoming == Incoming::Open {
+                self.incoming = Incoming::EndUntold;
             }
             let count = state.plaintext_bytes_to_read();
             if count > 0 {
@@ -200,8 +230,8 @@ impl Tls {
             if wire.is_empty() || state.peer_has_closed() {
                 return Ok(if !plaintext.is_empty() {
                     Step::Data
-                } else if state.peer_has_closed() && !self.ended {
-                    self.ended = true;
+                } else if self.incoming == Incoming::EndUntold {
+                    self.incoming = Incoming::Ended;
                     Step::Ended
                 } else {
                     Step::Hungry
@@ -213,13 +243,12 @@ impl Tls {
 
     /// The socket has ended. Without a close_notify before, that is an error.
     pub(super) fn receive_eof(&mut self) -> io::Result<()> {
-        if self.ended {
+        if self.incoming != Incoming::Open {
             return Ok(());
         }
-        let what = if self.handshaking {
-            "the peer closed the connection during the TLS handshake"
-        } else {
-            "the peer closed the connection without TLS close_notify: what it sent may be cut short"
+        let what = match self.handshake {
+            Handshake::UnderWay { .. } => "the peer closed the connection during the TLS handshake",
+            Handshake::Done => "the peer closed the connection without TLS close_notify: what it sent may be cut short",
         };
         Err(io::Error::new(io::ErrorKind::UnexpectedEof, what))
     }
@@ -229,9 +258,9 @@ impl Tls {
         self.unread.extend_from_slice(wire);
     }
 
-    /// Whether something was kept.
+    /// Whether something was kept: bytes, or the peer's end.
     pub(super) fn has_unread(&self) -> bool {
-        !self.unread.is_empty()
+        !self.unread.is_empty() || self.incoming == Incoming::EndUntold
     }
 
     /// What was kept.

@@ -84,7 +84,7 @@ impl<'a, S> Loop<'a, S> {
 
     /// Calls `callback` after `delay`. asyncio: `call_later`.
     pub fn call_later(&mut self, delay: Duration, callback: impl FnOnce(&mut Loop<'_, S>, &mut S) + 'static) -> CallId {
-        self.call_at(self.hub.now + delay, callback)
+        self.call_at(self.hub.after(delay), callback)
     }
 
     /// Calls `callback` at `when`, or at the next turn if that has passed; equal times in the order of the calls.

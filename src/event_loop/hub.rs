@@ -182,6 +182,12 @@ impl<S> Hub<S> {
         false
     }
 
+    /// The protocol was told that its connection stands: what it had written before may leave, and its end.
+    pub(super) fn made(&mut self, id: ConnId) {
+        self.touched(id);
+        self.conclude(id);
+    }
+
     // Connections: writing.
 
     pub(super) fn write(&mut self, id: ConnId, data: &[u8]) {
@@ -258,7 +264,7 @@ impl<S> Hub<S> {
             Writing::Open => connection.channel.finish(&mut connection.outgoing),
             Writing::Finishing | Writing::Finished => Ok(()),
         };
-        self.set_deadline(id, Some(self.now + timeout));
+        self.set_deadline(id, Some(self.after(timeout)));
         self.finished(id, finished);
     }
 
@@ -267,7 +273,7 @@ impl<S> Hub<S> {
         let Some(connection) = self.live(id) else { return };
         connection.phase = Phase::Closing(Some(error));
         let timeout = connection.close_timeout;
-        self.set_deadline(id, Some(self.now + timeout));
+        self.set_deadline(id, Some(self.after(timeout)));
         self.finished(id, Ok(()));
     }
 
@@ -283,7 +289,6 @@ impl<S> Hub<S> {
 
     /// If all is sent, does what was waiting for that.
     fn conclude(&mut self, id: ConnId) {
-        let now = self.now;
         let Some(connection) = self.live(id) else { return };
         if !connection.outgoing.is_empty() {
             return;
@@ -294,9 +299,9 @@ impl<S> Hub<S> {
                 self.end(id, why);
             }
             Phase::ClosingSlowly(patience) => {
-                let until = now + *patience;
+                let patience = *patience;
                 connection.phase = Phase::Lingering(LINGER_BYTES);
-                self.set_deadline(id, Some(until));
+                self.set_deadline(id, Some(self.after(patience)));
                 self.requests.extend([Request::ShutdownWrite { id }, Request::ResumeReading { id }]);
             }
             Phase::Open if connection.writing == Writing::Finishing => {
@@ -388,6 +393,11 @@ impl<S> Hub<S> {
 
     // Time.
 
+    /// So long from now; what is beyond the clock is merely far away.
+    pub(super) fn after(&self, delay: Duration) -> Instant {
+        self.now + delay.min(FAR)
+    }
+
     pub(super) fn set_deadline(&mut self, id: ConnId, at: Option<Instant>) {
         let Some(connection) = self.live(id) else { return };
         connection.deadline.at = at;
@@ -468,3 +478,6 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How many bytes are thrown away, at the most, for a peer that goes on sending after it was answered.
 const LINGER_BYTES: usize = 256 * 1024;
+
+/// The longest delay: 100 years.
+const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);

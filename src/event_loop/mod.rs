@@ -376,7 +376,7 @@ impl<S> EventLoop<S> {
         connection.phase = Phase::Open;
         self.hub.set_deadline(id, None);
         self.dispatch(id, |protocol, transport, state| protocol.connection_made(transport, state));
-        self.hub.touched(id);
+        self.hub.made(id);
         self.settle();
     }
 

@@ -139,7 +139,7 @@ impl<'a, S> Transport<'a, S> {
     /// Calls `timed_out` once, after `timeout`; replaces what was set before, `None` takes it back. To set it again and
     /// again, for every message, costs next to nothing.
     pub fn set_timeout(&mut self, timeout: Option<Duration>) {
-        let at = timeout.map(|timeout| self.hub.now + timeout);
+        let at = timeout.map(|timeout| self.hub.after(timeout));
         if self.hub.live(self.id).is_some_and(|connection| matches!(connection.phase, Phase::Open)) {
             self.hub.set_deadline(self.id, at);
         }
