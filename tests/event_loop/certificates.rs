@@ -1,0 +1,53 @@
+//! Certificates for tests: an authority, and what it vouches for. Ed25519 keys, so that equal runs have equal lengths.
+
+use std::sync::Arc;
+
+use proxy_herd::event_loop::{Security, ServerSecurity};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, PKCS_ED25519};
+use rustls::client::Resumption;
+use rustls::crypto::ring;
+use rustls::pki_types::{PrivatePkcs8KeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+
+/// An authority, made for one test.
+pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+impl Authority {
+    pub(crate) fn new() -> Self {
+        let mut params = CertificateParams::new([]).expect("no names are valid names");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        Self(CertifiedIssuer::self_signed(params, key()).expect("it can sign itself"))
+    }
+
+    /// A server with a certificate for `name`.
+    pub(crate) fn server(&self, name: &str) -> ServerSecurity {
+        let key = key();
+        let params = CertificateParams::new([name.to_owned()]).expect("a valid name");
+        let certificate = params.signed_by(&key, &self.0).expect("the authority can sign");
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("ring has the default versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], PrivatePkcs8KeyDer::from(key.serialize_der()).into())
+            .expect("key and certificate belong together");
+        ServerSecurity::Tls(Arc::new(config))
+    }
+
+    /// A client that trusts this authority, and expects `name`. It resumes no sessions: what one simulation has left in
+    /// the configuration would change the next.
+    pub(crate) fn client(&self, name: &str) -> Security {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.0.der().clone()).expect("it is an authority");
+        let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("ring has the default versions")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.resumption = Resumption::disabled();
+        Security::Tls(Arc::new(config), ServerName::try_from(name.to_owned()).expect("a valid name"))
+    }
+}
+
+fn key() -> KeyPair {
+    KeyPair::generate_for(&PKCS_ED25519).expect("ring makes Ed25519 keys")
+}
