@@ -9,7 +9,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::limits::{GOODBYE_TIME, HELLO_TIME, LINE_TIME, PEER_LINE, PING_AFTER, SILENCE_TIME};
+use super::limits::{
+    GOODBYE_TIME, HELLO_TIME, LINE_TIME, PEER_HIGH_WATER, PEER_LINE, PEER_LOW_WATER, PING_AFTER, SILENCE_TIME,
+};
 use super::links::{Dialled, Joined, Link, Links};
 use super::{Server, ServerId, Servers};
 use crate::event_loop::{AfterEof, ConnId, Loop, Lost, Protocol, Security, Transport};
@@ -193,6 +195,7 @@ impl Protocol<Servers> for Peer {
             software: env!("CARGO_PKG_VERSION").as_bytes(),
         };
         hello.write(&mut line);
+        transport.set_write_buffer_limits(PEER_HIGH_WATER, PEER_LOW_WATER);
         transport.write(&line);
         self.heard = Some(transport.event_loop().now());
         self.expect(transport);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use proxy_herd::driver::sim::{HostId, Sim};
 use proxy_herd::event_loop::{ConnId, Security, ServerSecurity, Target};
 
-use crate::recorder::{Journal, On, Recorder, listen_only};
+use crate::recorder::{Journal, On, Recorder, ends, listen_only};
 use crate::stage::{LONG, address, calm, dial, in_every_weather, serve, told};
 
 const V4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -38,7 +38,7 @@ fn dial_name(sim: &mut Sim<Journal>, name: &str) -> (HostId, ConnId) {
             Security::Plain,
             Recorder::new("c", |on, transport, journal| {
                 if on == On::Made {
-                    journal.note("c", format!("to {}", transport.peer_addr()));
+                    journal.note("c", format!("to {}", ends(transport)[0]));
                 }
             }),
         )
@@ -51,19 +51,21 @@ fn a_connection_has_two_ends() {
     in_every_weather(|mut sim| {
         let server = serve(&mut sim, |on, transport, journal| {
             if on == On::Made {
-                journal.note("s1", format!("{} {}", transport.local_addr(), transport.peer_addr()));
+                let [peer, local] = ends(transport);
+                journal.note("s1", format!("{local} {peer}"));
                 transport.write(b"welcome");
                 transport.close();
             }
         });
         let host = sim.add_host("Client", Journal::default());
-        let ends = Recorder::new("c", |on, transport, journal| {
+        let client = Recorder::new("c", |on, transport, journal| {
             if on == On::Made {
-                journal.note("c", format!("{} {}", transport.peer_addr(), transport.local_addr()));
+                let [peer, local] = ends(transport);
+                journal.note("c", format!("{peer} {local}"));
                 transport.write(b"hello");
             }
         });
-        dial(&mut sim, host, Security::Plain, ends);
+        dial(&mut sim, host, Security::Plain, client);
         sim.run_for(LONG);
         assert_eq!(sim.state(host).of("c")[1], sim.state(server).of("s1")[1], "each other's addresses");
         assert!(sim.state(host).of("c")[1].starts_with("127.0.0.1:11645 127.0.0.1:"));

@@ -3,9 +3,9 @@
 //! Data that came in several pieces is one line, since where bytes are split means nothing.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::net::SocketAddr;
 
-use proxy_herd::event_loop::{AfterEof, ConnId, Loop, Protocol, Transport};
+use proxy_herd::event_loop::{AfterEof, ConnId, Loop, Lost, Protocol, Transport};
 
 /// What all the protocols of a loop were told, in order.
 #[derive(Default)]
@@ -149,9 +149,14 @@ impl Protocol<Journal> for Recorder {
         self.told("woken", On::Woken, transport, journal);
     }
 
-    fn connection_lost(&mut self, _: &mut Loop<'_, Journal>, journal: &mut Journal, why: Option<io::Error>) {
-        journal.note(&self.name, why.map_or("lost".to_owned(), |why| format!("lost {:?}: {why}", why.kind())));
+    fn connection_lost(&mut self, _: &mut Loop<'_, Journal>, journal: &mut Journal, lost: Lost) {
+        journal.note(&self.name, lost.why.map_or("lost".to_owned(), |why| format!("lost {:?}: {why}", why.kind())));
     }
+}
+
+/// The addresses of a connection that was made: the peer's, ours.
+pub(crate) fn ends(transport: &Transport<'_, Journal>) -> [SocketAddr; 2] {
+    [transport.peer_addr(), transport.local_addr()].map(|address| address.expect("the connection was made"))
 }
 
 /// Does nothing of its own.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use proxy_herd::driver::sim::{ClientId, Crash, Weather};
 use proxy_herd::event_loop::{Protocol, ServerSecurity, Transport};
 use proxy_herd::herd::topology::Topology;
-use proxy_herd::server::limits::{HELLO_TIME, LINE_TIME, PEER_LINE, PING_AFTER, SILENCE_TIME};
+use proxy_herd::server::limits::{HELLO_TIME, LINE_TIME, PEER_HIGH_WATER, PEER_LINE, PING_AFTER, SILENCE_TIME};
 use proxy_herd::server::{Provider, Servers};
 
 use crate::simulated::Simulated;
@@ -92,7 +92,7 @@ fn who_is_dialled_must_be_who_answers() {
         .enter(welsh, |event_loop, _| event_loop.listen(address, ServerSecurity::Plain, |_: &mut Servers| Impostor));
     world.pass(Duration::from_secs(3));
     assert_eq!((world.links_up("Goloman"), world.knows("Goloman", "k")), (1, None));
-    assert!(world.sim.trace().as_str().contains("ERR Goloman dialled somebody else, not Wilkes"));
+    assert!(world.sim.trace().as_str().contains("ERR Goloman dialled somebody"));
 }
 
 #[test]
@@ -211,19 +211,21 @@ fn a_neighbour_that_does_not_read_is_not_queued_for() {
     world.pass(MOMENT);
     world.sim.stop_reading(guest);
     let client = world.connect("Goloman");
-    let all = 20_000;
-    for stamp in 0..all {
-        world.send(client, format!("IAMAT k +1+1 {stamp}\n").as_bytes());
+    let (all, some) = (40_000, 500);
+    for first in (0..all).step_by(some) {
+        for stamp in first..first + some {
+            world.send(client, format!("IAMAT k +1+1 {stamp}\n").as_bytes());
+        }
+        let last = format!(" k +1+1 {}\n", first + some - 1);
+        world.until("they are answered", |world| world.heard(client).0.ends_with(last.as_bytes()));
+        world.until("the others hear them", |world| world.knows("Welsh", "k") == world.knows("Goloman", "k"));
     }
-    world.until("all are answered", |world| {
-        world.heard(client).0.ends_with(format!(" k +1+1 {}\n", all - 1).as_bytes())
-    });
-    assert_eq!(world.knows("Welsh", "k"), world.knows("Goloman", "k"), "the others hear everything");
     world.sim.go_on_reading(guest);
     world.pass(Duration::from_secs(1));
     let heard = hear(&mut world, guest);
     let reports = heard.lines().filter(|line| line.starts_with("AT ")).count();
-    assert!((100..all / 4).contains(&reports), "what fitted was queued, the rest dropped: {reports}");
+    let room = (PEER_HIGH_WATER + 128 * 1024) / "AT Goloman +1520005174.204510000 k +1+1 5\n".len();
+    assert!((1_000..room).contains(&reports), "what fitted was queued, the rest dropped: {reports}");
     world.send(client, b"IAMAT k +1+1 99999\n");
     world.pass(MOMENT);
     assert!(hear(&mut world, guest).ends_with(" k +1+1 99999\n"), "it has caught up");
