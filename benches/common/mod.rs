@@ -24,7 +24,8 @@ impl Clients {
     pub(crate) fn connect(count: usize, depth: usize, serve: fn(TcpListener)) -> Self {
         let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).expect("a free port");
         let address = listener.local_addr().expect("it is bound");
-        let server = std::thread::spawn(move || serve(listener));
+        let server = std::thread::Builder::new().name("server".to_owned());
+        let server = server.spawn(move || serve(listener)).expect("a thread");
         let connect = |_| {
             let stream = TcpStream::connect(address).expect("the server listens");
             stream.set_nodelay(true).expect("it is a TCP socket");
