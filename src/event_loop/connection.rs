@@ -39,7 +39,7 @@ pub(super) struct Connection {
 /// How far a connection is. It only ever moves down this list.
 pub(super) enum Phase {
     /// Looking for an address that answers.
-    Connecting(Dial),
+    Connecting(Box<Dial>),
     /// TLS is being agreed on.
     Handshaking,
     /// `connection_made` was called; data flows.

@@ -13,7 +13,7 @@ use slab::Slab;
 use super::buffer::Spares;
 use super::channel::{Channel, Security};
 use super::connection::{Connection, Endpoints, Flow, Phase, Reading, Writing};
-use super::dial::{ATTEMPT_DELAY, Dial, Target};
+use super::dial::{ATTEMPT_DELAY, Target};
 use super::id::{CallId, ConnId, ListenerId};
 use super::listener::Listener;
 use super::protocol::{Protocol, ProtocolFactory};
@@ -111,7 +111,7 @@ impl<S> Hub<S> {
             Ok(channel) => (channel, None),
             Err(error) => (Channel::Plain, Some(error)),
         };
-        let id = self.insert(Phase::Connecting(Dial::default()), channel);
+        let id = self.insert(Phase::Connecting(Box::default()), channel);
         self.newborns.push((id, protocol));
         self.set_deadline(id, Some(self.now + CONNECT_TIMEOUT));
         match (failure, target) {
