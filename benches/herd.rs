@@ -1,14 +1,16 @@
-//! What a message costs without a network: reading it, and an IAMAT through the node by the number of clients.
+//! What a message costs without a network: reading a line, an IAMAT through the node by the number of known clients, and
+//! an answer of Places read and cut.
 
 use std::hint::black_box;
 
 use criterion::measurement::WallTime;
-use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BatchSize, BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use proxy_herd::herd::command::Command;
 use proxy_herd::herd::name::ServerName;
 use proxy_herd::herd::node::{Effects, NeighbourId, Node, Origin};
 use proxy_herd::herd::report::Report;
 use proxy_herd::herd::timestamp::Timestamp;
+use proxy_herd::places::answer::Answer;
 use proxy_herd::wire::lines::{Line, LineBuffer};
 
 fn reading(criterion: &mut Criterion) {
@@ -67,6 +69,21 @@ fn iamat(group: &mut BenchmarkGroup<'_, WallTime>, clients: u64) {
     assert_eq!(node.directory().len() as u64, clients);
 }
 
+/// An answer is read once and cut for each client that asked.
+fn answering(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("answer of 20 results");
+    group.throughput(Throughput::Bytes(HELSINKI.len() as u64));
+    group.bench_function("read", |bencher| {
+        bencher.iter_batched(|| HELSINKI.to_vec(), |body| Answer::read(black_box(body)), BatchSize::SmallInput);
+    });
+    let answer = Answer::read(HELSINKI.to_vec()).expect("an answer of Places");
+    for bound in [0, 5, 20] {
+        group.throughput(Throughput::Bytes(answer.text(bound).len() as u64));
+        group.bench_function(format!("cut to {bound}"), |bencher| bencher.iter(|| answer.text(black_box(bound))));
+    }
+    group.finish();
+}
+
 fn write_digits(text: &mut [u8], mut number: u64) {
     for digit in text.iter_mut().rev() {
         *digit = b'0' + (number % 10) as u8;
@@ -77,6 +94,7 @@ fn write_digits(text: &mut [u8], mut number: u64) {
 const IAMAT: &[u8] = b"IAMAT kiwi.cs.ucla.edu +34.068930-118.445127 1520023934.918963997";
 const WHATSAT: &[u8] = b"WHATSAT kiwi.cs.ucla.edu 10 5";
 const AT: &[u8] = b"AT Goloman +0.263873386 kiwi.cs.ucla.edu +34.068930-118.445127 1520023934.918963997";
+const HELSINKI: &[u8] = include_bytes!("../tests/data/helsinki.json");
 
 /// About what one read of 64 KiB holds.
 const LINES_PER_READ: usize = 900;
@@ -84,5 +102,5 @@ const LINES_PER_READ: usize = 900;
 /// Shares no factor with the numbers of clients, so that each is visited once a round, far from the one before.
 const STRIDE: u64 = 7_919_111;
 
-criterion_group!(benches, reading, handling);
+criterion_group!(benches, reading, handling, answering);
 criterion_main!(benches);
