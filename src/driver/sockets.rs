@@ -1,7 +1,7 @@
 //! The real world: mio's readiness, sockets and the clocks, made into the loop's turns.
 //!
 //! mio reports edges, so whoever has been reported ready stays so until a call has said `WouldBlock` or come up short:
-//! - Every socket is registered once, for both directions, and keeps what it is known to be in [`Readiness`].
+//! - Every socket is registered once, for both directions, and keeps what it is known to be in `Readiness`.
 //! - `reads` and `writes` are queues of sockets that can go on. Each gets one call per turn and goes to the back, so
 //!   that nobody starves; the poll does not sleep while somebody waits there.
 //! - A short read means drained only if no end or error was reported with it: those come once.
