@@ -98,19 +98,30 @@ impl Sockets {
         while !event_loop.is_stopped() {
             self.turn(event_loop, None)?;
         }
+        event_loop.end_turn();
         self.obey(event_loop);
         Ok(())
     }
 
     /// One turn: sends what is to be sent, then sleeps until something happens, the loop's next deadline, or `at_most` is over.
     pub fn turn<S>(&mut self, event_loop: &mut EventLoop<S>, at_most: Option<Duration>) -> io::Result<()> {
-        self.obey(event_loop);
+        self.write_on(event_loop);
+        event_loop.end_turn();
+        let mut busy = self.obey(event_loop);
+        if busy {
+            // That may have called somebody (a port is taken, a write fails): the hooks hear of it before anybody sleeps.
+            event_loop.end_turn();
+            busy = self.obey(event_loop);
+        }
+        let at_most = if busy { Some(Duration::ZERO) } else { at_most };
+        if event_loop.is_stopped() {
+            return Ok(());
+        }
         let now = self.sleep(event_loop, at_most)?;
         event_loop.advance(now, SystemTime::now());
         self.dispatch(event_loop);
         self.read(event_loop);
         self.accept(event_loop);
-        event_loop.end_turn();
         Ok(())
     }
 
@@ -219,24 +230,28 @@ impl Sockets {
         }
     }
 
-    /// Does what the loop asks for and sends what it has, until neither is left.
-    fn obey<S>(&mut self, event_loop: &mut EventLoop<S>) {
+    /// One write for each that had more to send than one write takes.
+    fn write_on<S>(&mut self, event_loop: &mut EventLoop<S>) {
         for _ in 0..self.writes.len() {
-            if let Some(id) = self.writes.pop_front() {
-                if let Some(socket) = socket(&mut self.sockets, id) {
-                    socket.writing = false;
-                }
-                self.write(event_loop, id);
+            let Some(id) = self.writes.pop_front() else { return };
+            if let Some(socket) = socket(&mut self.sockets, id) {
+                socket.writing = false;
             }
+            self.write(event_loop, id);
         }
+    }
+
+    /// Does what the loop asks for and sends what it has, until neither is left; false if there was nothing.
+    fn obey<S>(&mut self, event_loop: &mut EventLoop<S>) -> bool {
+        let mut new = false;
         loop {
             while let Some(request) = event_loop.poll_request() {
+                new = true;
                 self.perform(event_loop, request);
             }
-            match event_loop.next_dirty() {
-                Some(id) => self.write(event_loop, id),
-                None => return,
-            }
+            let Some(id) = event_loop.next_dirty() else { return new };
+            new = true;
+            self.write(event_loop, id);
         }
     }
 
