@@ -19,8 +19,8 @@ use std::time::SystemTime;
 
 use log::{LevelFilter, Log, Metadata, Record};
 
-use crate::cli::log::line::Clock;
-use crate::cli::log::outlet::Outlet;
+use crate::cli::logs::line::Clock;
+use crate::cli::logs::outlet::Outlet;
 use crate::herd::name::ServerName;
 
 /// The log of this process.

@@ -56,6 +56,8 @@ pub(crate) struct Server {
     limits: topology::Limits,
     addresses: [(Door, SocketAddr); 2],
     listeners: Vec<ListenerId>,
+    /// How many of the listeners could be had.
+    bound: usize,
     clients: Clients,
 }
 
@@ -104,6 +106,7 @@ impl Servers {
                 limits: *topology.limits(),
                 addresses: [(Door::Clients, place.clients), (Door::Peers, place.peers)],
                 listeners: Vec::new(),
+                bound: 0,
                 clients: Clients::default(),
             }
         };
@@ -159,6 +162,16 @@ impl Servers {
         self.leave_if_done(event_loop);
     }
 
+    /// Whether the servers were told to stop.
+    pub fn is_draining(&self) -> bool {
+        matches!(self.stage, Stage::Draining)
+    }
+
+    /// Whether every server listens, for clients and for peers.
+    pub fn is_listening(&self) -> bool {
+        self.each.iter().all(|server| server.bound == server.addresses.len())
+    }
+
     /// What a server knows; `None` if this process does not run it.
     pub fn node(&self, name: &ServerName) -> Option<&Node> {
         self.each.iter().find(|server| server.name == *name).map(|server| &server.node)
@@ -178,10 +191,6 @@ impl Servers {
 
     fn server(&mut self, id: ServerId) -> &mut Server {
         &mut self.each[id.0]
-    }
-
-    fn is_draining(&self) -> bool {
-        matches!(self.stage, Stage::Draining)
     }
 
     /// While draining: once the clients have gone, the links may go, and then the loop.
@@ -220,7 +229,9 @@ impl ProtocolFactory<Servers> for Entrance {
     }
 
     fn listening(&mut self, _: &mut Loop<'_, Servers>, servers: &mut Servers, address: SocketAddr) {
-        let name = servers.server(self.server).name.as_str();
+        let server = servers.server(self.server);
+        server.bound += 1;
+        let name = server.name.as_str();
         log::info!(target: name, "listens for {} on {address}", self.door.who());
     }
 

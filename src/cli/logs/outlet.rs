@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use log::{Level, Record};
 
-use crate::cli::log::line::Head;
+use crate::cli::logs::line::Head;
 
 /// A file or a stream, and the whole lines that wait for it.
 pub(super) struct Outlet {

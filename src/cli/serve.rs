@@ -1,0 +1,73 @@
+//! Servers in the foreground, until a signal: what `run` and `up` have in common.
+//!
+//! SIGTERM and SIGINT drain, a second one exits at once; SIGHUP reads the topology's neighbours again, and only those; SIGUSR1
+//! opens the logs again. The log is flushed at the end of each turn.
+
+use std::process;
+use std::time::{Instant, SystemTime};
+
+use log::Log;
+
+use super::logs::Logs;
+use super::{Failure, Options, settings, tell};
+use crate::driver::Sockets;
+use crate::event_loop::{EventLoop, Loop, Signal};
+use crate::herd::name::ServerName;
+use crate::herd::topology::Topology;
+use crate::server::Servers;
+
+/// Serves as the servers `names` of the topology, which has them all.
+pub(super) fn serve(options: &Options, topology: &Topology, names: Vec<ServerName>) -> Result<(), Failure> {
+    let provider = settings::provider(topology.places())?;
+    let servers = Servers::new(topology, &names, provider, settings::seed()?);
+    let mut sockets = Sockets::new().map_err(Failure::of_system)?;
+    let logs = settings::logs(options, &names)?.install(options.level());
+
+    let mut event_loop = EventLoop::new(servers, Instant::now(), SystemTime::now());
+    let mut greeting = Some(greeting(topology, &names));
+    event_loop.before_sleep(move |_, servers: &mut Servers| {
+        logs.flush();
+        if servers.is_listening()
+            && let Some(greeting) = greeting.take()
+        {
+            tell(&greeting);
+        }
+    });
+    event_loop.enter(|event_loop, servers| {
+        for signal in [Signal::Terminate, Signal::Interrupt] {
+            event_loop.on_signal(signal, |event_loop, servers| stop(event_loop, servers, logs));
+        }
+        event_loop.on_signal(Signal::User1, |_, _| logs.reopen());
+        servers.start(event_loop);
+    });
+    let result = sockets.run(&mut event_loop);
+    logs.flush();
+    result.map_err(Failure::of_system)?;
+    match event_loop.state().failure() {
+        None => Ok(()),
+        Some(why) => Err(Failure::Failed(why.to_owned())),
+    }
+}
+
+fn stop(event_loop: &mut Loop<'_, Servers>, servers: &mut Servers, logs: &Logs) {
+    if servers.is_draining() {
+        log::warn!("is told to stop a second time: exits at once");
+        logs.flush();
+        process::exit(1);
+    }
+    servers.drain(event_loop);
+}
+
+/// Where the servers listen, and how to talk to the first.
+fn greeting(topology: &Topology, names: &[ServerName]) -> String {
+    let servers: Vec<_> = names.iter().filter_map(|name| topology.find(name)).collect();
+    let mut lines: Vec<String> =
+        servers.iter().map(|server| format!("{} listens for clients on {}", server.name, server.clients)).collect();
+    if let Some(first) = servers.first() {
+        let (host, port) = (first.clients.ip(), first.clients.port());
+        lines.push(format!("talk to it from another terminal: printf '{EXAMPLE}\\n' | nc -N {host} {port}"));
+    }
+    lines.join("\nproxy-herd: ")
+}
+
+const EXAMPLE: &str = "IAMAT kiwi.cs.ucla.edu +34.068930-118.445127 1520023934.918963997";
