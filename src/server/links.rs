@@ -38,6 +38,8 @@ pub(super) enum Link {
     Dialling(ConnId),
     /// Over this connection.
     Up { connection: ConnId, dialled: Dialled, lagging: bool },
+    /// No more: the topology does not name it. It keeps its place, so that the others keep their numbers.
+    Former,
 }
 
 /// Which end made a connection.
@@ -58,11 +60,55 @@ pub(super) enum Joined {
     Duplicate,
 }
 
+/// One difference between the neighbours there were and those there are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Change {
+    pub(super) neighbour: NeighbourId,
+    pub(super) kind: ChangeKind,
+    /// What led to it and does not count any more.
+    pub(super) old: Link,
+}
+
+/// What a [`Change`] is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum ChangeKind {
+    New,
+    Moved,
+    Gone,
+}
+
 impl Links {
     pub(super) fn new(own: ServerName, neighbours: impl IntoIterator<Item = (ServerName, SocketAddr)>) -> Self {
-        let neighbour =
-            |(name, address)| Neighbour { name, address, link: Link::Down, failures: 0, complaint: String::new() };
-        Self { own, neighbours: neighbours.into_iter().map(neighbour).collect() }
+        let neighbours = neighbours.into_iter().map(|(name, address)| Neighbour::new(name, address)).collect();
+        Self { own, neighbours }
+    }
+
+    /// Takes over who the neighbours are and where. Those that are new or have moved are [`Link::Down`] then.
+    pub(super) fn set(&mut self, neighbours: impl IntoIterator<Item = (ServerName, SocketAddr)>) -> Vec<Change> {
+        let mut new: Vec<_> = neighbours.into_iter().collect();
+        let mut changes = Vec::new();
+        for id in self.ids() {
+            let neighbour = self.get_mut(id);
+            let place = new.iter().position(|(name, _)| *name == neighbour.name);
+            let address = place.map(|place| new.swap_remove(place).1);
+            let (kind, link) = match (neighbour.link, address) {
+                (Link::Former, None) => continue,
+                (_, None) => (ChangeKind::Gone, Link::Former),
+                (Link::Former, Some(_)) => (ChangeKind::New, Link::Down),
+                (_, Some(address)) if address == neighbour.address => continue,
+                (_, Some(_)) => (ChangeKind::Moved, Link::Down),
+            };
+            let old = neighbour.link;
+            let same = Neighbour::new(neighbour.name.clone(), address.unwrap_or(neighbour.address));
+            *neighbour = Neighbour { link, ..same };
+            changes.push(Change { neighbour: id, kind, old });
+        }
+        for (name, address) in new {
+            let neighbour = NeighbourId(self.neighbours.len() as u16);
+            self.neighbours.push(Neighbour::new(name, address));
+            changes.push(Change { neighbour, kind: ChangeKind::New, old: Link::Down });
+        }
+        changes
     }
 
     pub(super) fn ids(&self) -> impl Iterator<Item = NeighbourId> + use<> {
@@ -78,7 +124,8 @@ impl Links {
     }
 
     pub(super) fn find(&self, name: &[u8]) -> Option<NeighbourId> {
-        self.ids().find(|id| self.get(*id).name.as_str().as_bytes() == name)
+        let is_named = |neighbour: &Neighbour| neighbour.name.as_str().as_bytes() == name;
+        self.ids().find(|id| is_named(self.get(*id)) && self.get(*id).link != Link::Former)
     }
 
     /// The links that are up.
@@ -86,7 +133,7 @@ impl Links {
         let numbered = (0..).map(NeighbourId).zip(&mut self.neighbours);
         numbered.filter_map(|(id, neighbour)| match &mut neighbour.link {
             Link::Up { connection, lagging, .. } => Some((id, *connection, lagging)),
-            Link::Down | Link::Dialling(_) => None,
+            Link::Down | Link::Dialling(_) | Link::Former => None,
         })
     }
 
@@ -97,6 +144,7 @@ impl Links {
         let joined = match neighbour.link {
             // Ours is under way; the HERD that it brings will be compared with this one.
             Link::Down | Link::Dialling(_) => Joined::Up,
+            Link::Former => unreachable!("`find` does not name former neighbours"),
             Link::Up { dialled: old, .. } if old == smaller && dialled != smaller => return Joined::Duplicate,
             // The better one, or a newer one of the same kind: the neighbour has lost the old one.
             Link::Up { connection: old, .. } => Joined::Instead(old),
@@ -111,18 +159,28 @@ impl Links {
     /// a random number from 0 to 1.
     pub(super) fn leave(&mut self, id: NeighbourId, connection: ConnId, jitter: f64) -> Option<Duration> {
         let neighbour = self.get_mut(id);
-        let was_it = match neighbour.link {
-            Link::Dialling(ours) => ours == connection,
-            Link::Up { connection: ours, .. } => ours == connection,
-            Link::Down => false,
-        };
-        if !was_it {
+        if neighbour.link.connection() != Some(connection) {
             return None;
         }
         neighbour.link = Link::Down;
         let longest = REDIAL_FIRST.saturating_mul(1 << neighbour.failures.min(16)).min(REDIAL_LAST);
         neighbour.failures += 1;
         Some(longest.mul_f64(0.5 + jitter / 2.0))
+    }
+}
+
+impl Neighbour {
+    fn new(name: ServerName, address: SocketAddr) -> Self {
+        Self { name, address, link: Link::Down, failures: 0, complaint: String::new() }
+    }
+}
+
+impl Link {
+    pub(super) fn connection(self) -> Option<ConnId> {
+        match self {
+            Self::Dialling(connection) | Self::Up { connection, .. } => Some(connection),
+            Self::Down | Self::Former => None,
+        }
     }
 }
 
@@ -192,5 +250,32 @@ mod tests {
         links.join(ONLY, connection, Dialled::ByUs);
         assert_eq!(links.leave(ONLY, other, 1.0), None, "another connection changes nothing");
         assert_eq!(links.leave(ONLY, connection, 0.0), Some(REDIAL_FIRST / 2));
+    }
+
+    #[test]
+    fn new_neighbours_leave_the_old_ones_their_numbers() {
+        let [connection, ..] = connections();
+        let address = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
+        let mut links = links("Ball", "Welsh");
+        links.join(ONLY, connection, Dialled::ByUs);
+        let up = links.get(ONLY).link;
+        let mut check = |neighbours: &[(&str, u16)], expected: &[(u16, ChangeKind, Link)]| {
+            let named =
+                |(name, port): &(&str, u16)| (ServerName::parse(name.as_bytes()).expect("a name"), address(*port));
+            let changes = links.set(neighbours.iter().map(named));
+            let expected =
+                expected.iter().map(|(id, kind, old)| Change { neighbour: NeighbourId(*id), kind: *kind, old: *old });
+            assert_eq!(changes, expected.collect::<Vec<_>>(), "{neighbours:?}");
+            for id in links.ids() {
+                let Neighbour { name, link, .. } = links.get(id);
+                assert_eq!(links.find(name.as_str().as_bytes()), (*link != Link::Former).then_some(id));
+            }
+        };
+        check(&[("Welsh", 1)], &[]);
+        check(&[("Hill", 2), ("Welsh", 1)], &[(1, ChangeKind::New, Link::Down)]);
+        check(&[("Hill", 2)], &[(0, ChangeKind::Gone, up)]);
+        check(&[("Hill", 2)], &[]);
+        check(&[("Hill", 3), ("Welsh", 4)], &[(0, ChangeKind::New, Link::Former), (1, ChangeKind::Moved, Link::Down)]);
+        assert_eq!(links.get(ONLY).address, address(4));
     }
 }

@@ -97,12 +97,11 @@ impl Servers {
         let mut dice = fastrand::Rng::with_seed(seed);
         let server = |name: &ServerName| {
             let place = topology.find(name).expect("the caller takes the names from the topology");
-            let neighbours = topology.neighbours(name).map(|neighbour| (neighbour.name.clone(), neighbour.peers));
             Server {
                 name: name.clone(),
                 herd: topology.herd().to_owned(),
                 node: Node::new(name.clone(), dice.u64(..)),
-                links: Links::new(name.clone(), neighbours),
+                links: Links::new(name.clone(), neighbours(topology, name)),
                 limits: *topology.limits(),
                 addresses: [(Door::Clients, place.clients), (Door::Peers, place.peers)],
                 listeners: Vec::new(),
@@ -123,9 +122,25 @@ impl Servers {
                 let factory = Entrance { server: id, door, address };
                 server.listeners.push(event_loop.listen(address, ServerSecurity::Plain, factory));
             }
+        }
+        // Once all listen: neighbours in this process are there at the first try.
+        for (index, server) in self.each.iter_mut().enumerate() {
+            let id = ServerId(index);
             for neighbour in server.links.ids() {
                 peer::dial(event_loop, server, id, neighbour);
             }
+        }
+    }
+
+    /// Takes over who the neighbours are, and where: new ones are dialled, those that are gone are told so, those that have
+    /// moved are dialled where they are now. Nothing else of `topology` counts; it must have all servers of this process.
+    pub fn set_topology(&mut self, event_loop: &mut Loop<'_, Self>, topology: &Topology) {
+        if !matches!(self.stage, Stage::Serving) {
+            return;
+        }
+        for (index, server) in self.each.iter_mut().enumerate() {
+            let name = server.name.clone();
+            peer::set_neighbours(event_loop, server, ServerId(index), neighbours(topology, &name));
         }
     }
 
@@ -211,6 +226,11 @@ impl Servers {
             event_loop.stop();
         }
     }
+}
+
+/// Whom a server has links with, and where they listen for it.
+fn neighbours(topology: &Topology, name: &ServerName) -> impl Iterator<Item = (ServerName, SocketAddr)> {
+    topology.neighbours(name).map(|neighbour| (neighbour.name.clone(), neighbour.peers))
 }
 
 /// What makes protocols for those who come in by one address.

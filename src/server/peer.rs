@@ -7,15 +7,17 @@
 //!   until it has caught up. Repair of what it missed belongs here, at link-up and in `resume_writing`.
 //! - A lost link is dialled again for ever; that a neighbour is down is said once, not every second.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::limits::{
     GOODBYE_TIME, HELLO_TIME, LINE_TIME, PEER_HIGH_WATER, PEER_LINE, PEER_LOW_WATER, PING_AFTER, SILENCE_TIME,
 };
-use super::links::{Dialled, Joined, Link, Links};
+use super::links::{ChangeKind, Dialled, Joined, Link, Links, Neighbour};
 use super::{Server, ServerId, Servers};
 use crate::event_loop::{AfterEof, ConnId, Loop, Lost, Protocol, Security, Transport};
 use crate::herd::link::{self, Hello, LinkLine};
+use crate::herd::name::ServerName;
 use crate::herd::node::{Effect, NeighbourId, Origin};
 use crate::herd::timestamp::Timestamp;
 use crate::wire::escaped::Escaped;
@@ -52,6 +54,38 @@ pub(super) fn dial(event_loop: &mut Loop<'_, Servers>, server: &mut Server, id: 
     server.links.get_mut(neighbour).link = Link::Dialling(event_loop.connect(address, Security::Plain, peer));
 }
 
+/// Takes over who a server's neighbours are, and where.
+pub(super) fn set_neighbours(
+    event_loop: &mut Loop<'_, Servers>,
+    server: &mut Server,
+    id: ServerId,
+    neighbours: impl IntoIterator<Item = (ServerName, SocketAddr)>,
+) {
+    for change in server.links.set(neighbours) {
+        let Neighbour { name: who, address, .. } = server.links.get(change.neighbour);
+        let name = server.name.as_str();
+        match change.kind {
+            ChangeKind::New => log::info!(target: name, "{who} at {address} is a neighbour now"),
+            ChangeKind::Moved => log::info!(target: name, "{who} has moved to {address}"),
+            ChangeKind::Gone => log::info!(target: name, "{who} is no neighbour any more"),
+        }
+        if let Some(mut old) = change.old.connection().and_then(|old| event_loop.transport(old)) {
+            match (change.old, change.kind) {
+                (Link::Up { .. }, ChangeKind::Moved) => retire(&mut old, name, "the topology has another address"),
+                (Link::Up { .. }, _) => {
+                    say_err(&mut old, name, &format!("{who} is no neighbour of {name} any more"));
+                    old.close_slowly(GOODBYE_TIME);
+                }
+                // Nothing is agreed on yet.
+                _ => old.abort(),
+            }
+        }
+        if change.kind != ChangeKind::Gone {
+            dial(event_loop, server, id, change.neighbour);
+        }
+    }
+}
+
 /// Says an AT line on every link but one.
 pub(super) fn flood(
     event_loop: &mut Loop<'_, Servers>,
@@ -71,8 +105,7 @@ pub(super) fn flood(
             }
             continue;
         }
-        transport.write(line);
-        log::debug!(target: name, "{connection} > {}", Escaped(line.trim_ascii_end()));
+        say(&mut transport, name, line);
     }
 }
 
@@ -109,7 +142,7 @@ impl Peer {
                     self.refuse(transport, name, why);
                 }
             }
-            (Phase::Up(_), LinkLine::Ping) => transport.write(link::PONG),
+            (Phase::Up(_), LinkLine::Ping) => say(transport, name, link::PONG),
             // What a newer server offers, and the answer to what we asked.
             (Phase::Up(_), LinkLine::Digest(_) | LinkLine::Pong) => {}
             (Phase::Up(_), LinkLine::Hello(_) | LinkLine::Unknown(_)) => {
@@ -151,20 +184,14 @@ impl Peer {
         if let Joined::Instead(old) = joined
             && let Some(mut old) = transport.event_loop().transport(old)
         {
-            // It listens until the neighbour, who is told, has ended it: what is on its way is not lost.
-            log::info!(target: name, "{} is retired: {DUPLICATE}", old.id());
-            let mut line = Vec::new();
-            link::write_err(&mut line, DUPLICATE);
-            old.write(&line);
+            retire(&mut old, name, DUPLICATE);
         }
         Ok(neighbour)
     }
 
     fn refuse(&mut self, transport: &mut Transport<'_, Servers>, name: &str, why: &str) {
         log::warn!(target: name, "{} is closed: {why}", transport.id());
-        let mut line = Vec::new();
-        link::write_err(&mut line, why);
-        transport.write(&line);
+        say_err(transport, name, why);
         transport.close_slowly(GOODBYE_TIME);
         self.phase = Phase::Over(self.phase.neighbour(), why.to_owned());
     }
@@ -196,7 +223,7 @@ impl Protocol<Servers> for Peer {
         };
         hello.write(&mut line);
         transport.set_write_buffer_limits(PEER_HIGH_WATER, PEER_LOW_WATER);
-        transport.write(&line);
+        say(transport, server.name.as_str(), &line);
         self.heard = Some(transport.event_loop().now());
         self.expect(transport);
     }
@@ -258,7 +285,7 @@ impl Protocol<Servers> for Peer {
                 transport.abort();
             }
             Phase::Up(_) => {
-                transport.write(link::PING);
+                say(transport, name.as_str(), link::PING);
                 self.pinged = true;
                 self.expect(transport);
             }
@@ -290,6 +317,26 @@ impl Phase {
             Self::Up(neighbour) => Some(*neighbour),
         }
     }
+}
+
+/// Says why we end our half of a connection, and takes in what the neighbour still sends until it ends its own.
+fn retire(old: &mut Transport<'_, Servers>, name: &str, why: &str) {
+    log::info!(target: name, "{} is retired: {why}", old.id());
+    say_err(old, name, why);
+    old.write_eof();
+    old.set_timeout(Some(GOODBYE_TIME));
+}
+
+fn say_err(transport: &mut Transport<'_, Servers>, name: &str, why: &str) {
+    let mut line = Vec::new();
+    link::write_err(&mut line, why);
+    say(transport, name, &line);
+}
+
+/// Sends a line, its `\n` included.
+fn say(transport: &mut Transport<'_, Servers>, name: &str, line: &[u8]) {
+    transport.write(line);
+    log::debug!(target: name, "{} > {}", transport.id(), Escaped(line.trim_ascii_end()));
 }
 
 /// A connection with a neighbour is gone: says so, and dials again if nothing else leads there.
