@@ -19,6 +19,7 @@ mod up;
 mod whatsat;
 
 use std::ffi::OsString;
+use std::fmt;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -34,7 +35,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let code = failure.exit_code();
     match failure {
         Failure::Usage(error) => drop(error.print()),
-        Failure::Configuration(why) | Failure::Failed(why) => tell(&why),
+        Failure::Configuration(_) | Failure::Failed(_) => tell(&failure.to_string()),
         Failure::Refused | Failure::ReaderGone => {}
     }
     ExitCode::from(code)
@@ -130,6 +131,17 @@ impl Failure {
             Self::Configuration(_) => 2,
             Self::Failed(_) | Self::Refused => 1,
             Self::ReaderGone => 0,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Usage(error) => error.fmt(formatter),
+            Self::Configuration(why) | Self::Failed(why) => formatter.write_str(why),
+            Self::Refused => formatter.write_str("the server has refused"),
+            Self::ReaderGone => formatter.write_str("nobody reads the output"),
         }
     }
 }

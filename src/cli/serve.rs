@@ -38,6 +38,14 @@ pub(super) fn serve(options: &Options, topology: &Topology, names: Vec<ServerNam
             event_loop.on_signal(signal, |event_loop, servers| stop(event_loop, servers, logs));
         }
         event_loop.on_signal(Signal::User1, |_, _| logs.reopen());
+        let file = options.topology.clone();
+        let names = names.clone();
+        event_loop.on_signal(Signal::Hangup, move |event_loop, servers| {
+            match settings::topology_again(file.as_deref(), &names) {
+                Ok(topology) => servers.set_topology(event_loop, &topology),
+                Err(failure) => log_lines(&failure),
+            }
+        });
         servers.start(event_loop);
     });
     let result = sockets.run(&mut event_loop);
@@ -58,6 +66,13 @@ fn stop(event_loop: &mut Loop<'_, Servers>, servers: &mut Servers, logs: &Logs) 
     servers.drain(event_loop);
 }
 
+/// A topology that was read again and cannot be taken: each line of what is wrong is one of the log.
+fn log_lines(failure: &Failure) {
+    let why = failure.to_string();
+    why.lines().for_each(|line| log::error!("{line}"));
+    log::error!("the topology stays as it was");
+}
+
 /// Where the servers listen, and how to talk to the first.
 fn greeting(topology: &Topology, names: &[ServerName]) -> String {
     let servers: Vec<_> = names.iter().filter_map(|name| topology.find(name)).collect();
@@ -65,7 +80,8 @@ fn greeting(topology: &Topology, names: &[ServerName]) -> String {
         servers.iter().map(|server| format!("{} listens for clients on {}", server.name, server.clients)).collect();
     if let Some(first) = servers.first() {
         let (host, port) = (first.clients.ip(), first.clients.port());
-        lines.push(format!("talk to it from another terminal: printf '{EXAMPLE}\\n' | nc -N {host} {port}"));
+        lines
+            .push(format!("talk to {} from another terminal: printf '{EXAMPLE}\\n' | nc -N {host} {port}", first.name));
     }
     lines.join("\nproxy-herd: ")
 }

@@ -19,10 +19,21 @@ use crate::server::Provider;
 
 /// The topology of `--topology` or `HERD_TOPOLOGY`, else of ./topology.json if there is one, else the built-in one.
 pub(super) fn topology(options: &Options) -> Result<Topology, Failure> {
-    let file = options.topology.as_deref().unwrap_or(Path::new(USUAL_TOPOLOGY));
+    read_topology(options.topology.as_deref())
+}
+
+/// The same, once more: it must still have the servers `names`.
+pub(super) fn topology_again(file: Option<&Path>, names: &[ServerName]) -> Result<Topology, Failure> {
+    let topology = read_topology(file)?;
+    names.iter().try_for_each(|name| server(&topology, name.as_str()).map(drop))?;
+    Ok(topology)
+}
+
+fn read_topology(given: Option<&Path>) -> Result<Topology, Failure> {
+    let file = given.unwrap_or(Path::new(USUAL_TOPOLOGY));
     let text = match fs::read(file) {
         Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound && options.topology.is_none() => {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && given.is_none() => {
             return Ok(Topology::built_in());
         }
         Err(error) => return Err(Failure::Configuration(format!("{}: {error}", file.display()))),
