@@ -319,12 +319,10 @@ impl Phase {
     }
 }
 
-/// Says why we end our half of a connection, and takes in what the neighbour still sends until it ends its own.
+/// Tells the neighbour why a connection is no longer wanted; what it sent before it ends it is taken in.
 fn retire(old: &mut Transport<'_, Servers>, name: &str, why: &str) {
     log::info!(target: name, "{} is retired: {why}", old.id());
     say_err(old, name, why);
-    old.write_eof();
-    old.set_timeout(Some(GOODBYE_TIME));
 }
 
 fn say_err(transport: &mut Transport<'_, Servers>, name: &str, why: &str) {
