@@ -153,9 +153,9 @@ impl Lookups {
         for asker in askers {
             let (name, session) = (asker.server.as_str(), asker.session);
             if answer.status() == UNKNOWN_ERROR {
-                log::warn!(target: name, "{session} gets no places for {question}: {detail}");
+                log::warn!(target: name, "{session} gets no places {question}: {detail}");
             } else {
-                log::info!(target: name, "{session} gets places for {question}: {}", answer.status());
+                log::info!(target: name, "{session} gets places {question}: {}", answer.status());
             }
             // One that has gone wants nothing.
             if event_loop.transport(session).is_some() {

@@ -18,6 +18,8 @@ use crate::wire::http_response::Response;
 
 /// Starts the stand-in on a port that the system chooses.
 pub(super) fn listen(event_loop: &mut Loop<'_, Servers>, identity: &Identity) {
+    // Read now, which takes some milliseconds, and not while somebody waits.
+    Gazetteer::shipped();
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     event_loop.listen(address, identity.server(), Entrance(identity.clone()));
 }
