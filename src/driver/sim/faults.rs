@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use super::host::Process;
-use super::network::{Network, Notice};
+use super::network::Network;
 use super::wire::{EndId, EndPhase, Owner, Side};
 use super::{HostId, Sim};
 
@@ -135,7 +135,7 @@ impl Network {
                     EndPhase::Dialling => self.turn_away(id),
                     EndPhase::Open => {
                         end.shatter();
-                        self.tell(id, Notice::Readable);
+                        self.tell_of_reset(id);
                     }
                     EndPhase::Broken | EndPhase::Closed => {}
                 }

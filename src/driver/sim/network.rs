@@ -372,7 +372,7 @@ impl Network {
             }
             (EndPhase::Open, Piece::Reset) => {
                 end.shatter();
-                self.tell(id, Notice::Readable);
+                self.tell_of_reset(id);
             }
             (EndPhase::Open, Piece::Room) => self.tell(id, Notice::Writable),
             // Nobody is there any more.
@@ -418,11 +418,18 @@ impl Network {
 
     /// Has the owner of an end know.
     pub(super) fn tell(&mut self, id: EndId, notice: impl FnOnce(ConnId) -> Notice) {
-        match self.wires[&id.wire].end(id.side).owner {
+        let Some(wire) = self.wires.get(&id.wire) else { return };
+        match wire.end(id.side).owner {
             Owner::Connection(host, conn) => self.notices.push_back((host, notice(conn))),
             Owner::Client(client) => self.attend(client),
             Owner::Nobody | Owner::Backlog(..) => {}
         }
+    }
+
+    /// Whoever reads learns of it, and so does who writes.
+    pub(super) fn tell_of_reset(&mut self, id: EndId) {
+        self.tell(id, Notice::Readable);
+        self.tell(id, Notice::Writable);
     }
 
     pub(super) fn name(&self, host: HostId) -> String {
