@@ -23,10 +23,13 @@ use proxy_herd::event_loop::{Security, ServerSecurity, Signal, Target};
 
 use crate::certificates::Authority;
 use crate::recorder::{On, Recorder, echo, listen_only};
-use crate::stage::Stage;
+use crate::stage::{PATIENCE, Stage};
 
+/// A far end whose calls fail, should they take far too long.
 fn client(address: SocketAddr) -> TcpStream {
-    TcpStream::connect(address).expect("somebody listens")
+    let client = TcpStream::connect(address).expect("somebody listens");
+    client.set_read_timeout(Some(PATIENCE)).and_then(|()| client.set_write_timeout(Some(PATIENCE))).expect("not zero");
+    client
 }
 
 /// Makes the end of a stream a reset.

@@ -1,9 +1,12 @@
 //! A simulated network of event loops with one clock: no sockets, no threads, no waiting, and for equal seeds no difference.
 //!
-//! [`Sim`] drives the same [`EventLoop`](crate::event_loop::EventLoop) through the same calls as [`Sockets`](super::Sockets) does. Each host has one; far
-//! ends without a loop are *clients*, which a test plays by hand. Time stands still but for [`run_for`](Sim::run_for) and
-//! its kin, which jump from one event to the next. TCP is modelled as far as a protocol can tell: order, windows,
-//! half-closes, resets, refusals; pieces, delays and faults are the seed's and the test's choice.
+//! [`Sim`] drives the same [`EventLoop`](crate::event_loop::EventLoop) through the same calls as
+//! [`Sockets`](super::Sockets) does. Each host has one; far ends without a loop are *clients*, which a test plays by hand.
+//! Time stands still but for [`run_for`](Sim::run_for) and its kin, which jump from one event to the next. TCP is
+//! modelled as far as a protocol can tell: order, windows, half-closes, resets, refusals; pieces, delays and faults are
+//! the seed's and the test's choice.
+//!
+//! One thing can make equal seeds differ: a TLS configuration that is shared by two simulations and resumes sessions.
 //!
 //! ```
 //! use std::time::Duration;

@@ -33,7 +33,7 @@ impl Stage {
 
     /// Turns until `done`.
     pub(crate) fn until(&mut self, what: &str, mut done: impl FnMut(&mut Self) -> bool) {
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + PATIENCE;
         while !done(self) {
             assert!(Instant::now() < deadline, "still no {what}: {:#?}", self.event_loop.state().all());
             self.turn();
@@ -91,3 +91,6 @@ impl ProtocolFactory<Journal> for Door {
         journal.note("door", format!("{:?}", error.kind()));
     }
 }
+
+/// Far too long for anything.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);

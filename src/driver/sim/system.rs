@@ -93,9 +93,9 @@ impl System {
                 }
                 Notice::Resolved(id, found) => event_loop.resolved(id, found),
                 Notice::Acceptable(listener) => drop(self.accepts.insert(listener)),
-                Notice::Readable(id) if event_loop.wants_read(id) => drop(self.reads.insert(id)),
+                Notice::Readable(id) => drop(self.reads.insert(id)),
                 Notice::Writable(id) if !event_loop.pending(id).is_empty() => drop(self.writes.insert(id)),
-                Notice::Readable(_) | Notice::Writable(_) => {}
+                Notice::Writable(_) => {}
             }
         }
         while let Some(signal) = self.signals.pop_front() {

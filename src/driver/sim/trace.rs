@@ -5,7 +5,7 @@
 use std::fmt::{self, Write};
 use std::time::Duration;
 
-/// The lines, oldest first. At least the last `KEPT` bytes of them are kept.
+/// The lines, oldest first. At least the last 8 MiB of them are kept.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Trace {
     text: String,
