@@ -1,4 +1,87 @@
 //! An application server herd on a hand-rolled event loop with asyncio's Protocol/Transport model.
+//!
+//! Named servers accept TCP connections from clients, remember where each client last said it was (`IAMAT`), flood that to
+//! each other, and answer what is near a client (`WHATSAT`) from Google Places. The command `proxy-herd` runs them; this
+//! crate is what it is made of, for those who read it, test it, or run their own protocols on the loop.
+//!
+//! # The way of one message
+//!
+//! One file for each arrow, no way back:
+//!
+//! ```text
+//! socket -> driver/sockets -> event_loop/channel (plaintext) -> wire/lines -> herd/command -> herd/node (herd/directory) -> [Effect]
+//!        -> server/session: Transport::write (reply) | server/peer (flood) | server/lookup (a question to Places)
+//!        -> event_loop/channel -> driver/sockets -> socket
+//! ```
+//!
+//! # The floors
+//!
+//! A room uses only what lies below it.
+//!
+//! ```text
+//!         main.rs, cli/          argv, files, environment, exit code
+//!            |
+//!         server/ -------------- the bridge: the herd's protocols on the loop
+//!        /       \
+//!   places/       event_loop/    what a server knows | when things happen
+//!   herd/ wire/        |
+//!                  driver/       who makes them happen: sockets, the clock
+//! ```
+//!
+//! (`driver` uses `event_loop`, never the other way round; of all rooms only `cli` brings the two together with `server`.)
+//!
+//! # What always holds
+//!
+//! - The loop lends, it does not share: a callback gets its own protocol, the loop and the application's state, each for as long
+//!   as it runs. Nothing is counted, locked or taken out and put back.
+//! - Callbacks never nest, and there is one place that makes them.
+//! - `connection_lost` comes exactly once for every connect and every accept.
+//! - A connection is named by index and generation: a name that was kept too long finds nobody.
+//! - Time is an argument; only a driver and the command read clocks. The loop and all below `server` do no I/O.
+//! - Of two reports about a client the greater in a total order stays: servers that have heard the same know the same.
+//! - A flood crosses each link at most twice, and ends.
+//! - Whatever a peer does, it costs a bounded amount: each buffer, line, header and answer has a limit with a name.
+//! - Bytes, not text, are what peers send; no input panics.
+//! - Google's key is shown by nothing but the request that it pays for.
+//!
+//! # Reading order
+//!
+//! 1. [`herd`]: `position`, `timestamp`, `command`, `report`, `directory`, `node`: what a line means; then `topology`.
+//! 2. [`wire`]: `lines`, then HTTP.
+//! 3. [`event_loop`]: [`Protocol`](event_loop::Protocol), [`Transport`](event_loop::Transport),
+//!    [`EventLoop`](event_loop::EventLoop).
+//! 4. [`driver`]: [`Sockets`](driver::Sockets), who makes the turns.
+//! 5. [`server`]: `session`, `peer`, `lookup`, and the limits.
+//! 6. [`places`]: questions, answers, and the built-in data that stands in for Google.
+//! 7. [`cli`]: how it is started, and the demo.
+//!
+//! # A server of one's own
+//!
+//! ```
+//! use std::net::SocketAddr;
+//! use std::time::{Instant, SystemTime};
+//!
+//! use proxy_herd::driver::Sockets;
+//! use proxy_herd::event_loop::{EventLoop, Protocol, ServerSecurity, Transport};
+//!
+//! struct Echo;
+//!
+//! impl Protocol<()> for Echo {
+//!     fn data_received(&mut self, transport: &mut Transport<'_, ()>, _: &mut (), data: &[u8]) {
+//!         transport.write(data);
+//!     }
+//! }
+//!
+//! # fn main() -> std::io::Result<()> {
+//! let mut event_loop = EventLoop::new((), Instant::now(), SystemTime::now());
+//! event_loop.enter(|event_loop, _| {
+//!     let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
+//!     event_loop.listen(anywhere, ServerSecurity::Plain, |_: &mut ()| Echo);
+//! #   event_loop.stop();
+//! });
+//! Sockets::new()?.run(&mut event_loop)
+//! # }
+//! ```
 
 pub mod cli;
 pub mod driver;

@@ -43,7 +43,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 /// An application server herd: servers that remember where clients are, tell each other, and know what is near.
 #[derive(Parser)]
-#[command(name = "proxy-herd", version, after_help = AFTER_HELP)]
+#[command(name = "proxy-herd", version, override_usage = USAGE, after_help = AFTER_HELP)]
 #[command(arg_required_else_help = true, subcommand_negates_reqs = true, disable_help_subcommand = true)]
 struct Arguments {
     /// Run this server of the topology in the foreground
@@ -172,10 +172,12 @@ fn tell(text: &str) {
     let _ = writeln!(io::stderr(), "proxy-herd: {text}");
 }
 
+const USAGE: &str = "\
+proxy-herd [OPTIONS] <SERVER>
+       proxy-herd [OPTIONS] <COMMAND>";
+
 const AFTER_HELP: &str = "\
-Environment:
-  GOOGLE_PLACES_API_KEY  Google's key, for answers from Google Places (see places.key_file, too)
-  HERD_TOPOLOGY          as --topology
+GOOGLE_PLACES_API_KEY holds Google's key, for answers from Google Places; so may the file places.key_file names.
 
 Signals: SIGTERM and SIGINT stop in good order, a second one at once; SIGHUP reads the topology's neighbours again;
 SIGUSR1 opens the logs again. Exit codes: 0 worked, 1 failed, 2 usage or configuration.";
