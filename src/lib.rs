@@ -25,7 +25,7 @@
 //!        /       \
 //!   places/       event_loop/    what a server knows | when things happen
 //!   herd/ wire/        |
-//!                  driver/       who makes them happen: sockets, the clock
+//!                  driver/       who makes them happen: sockets and the clock, or a simulation
 //! ```
 //!
 //! (`driver` uses `event_loop`, never the other way round; of all rooms only `cli` brings the two together with `server`.)
@@ -50,7 +50,7 @@
 //! 2. [`wire`]: `lines`, then HTTP.
 //! 3. [`event_loop`]: [`Protocol`](event_loop::Protocol), [`Transport`](event_loop::Transport),
 //!    [`EventLoop`](event_loop::EventLoop).
-//! 4. [`driver`]: [`Sockets`](driver::Sockets), who makes the turns.
+//! 4. [`driver`]: [`Sockets`](driver::Sockets), who makes the turns; [`sim`](driver::sim), the same for tests, without a network.
 //! 5. [`server`]: `session`, `peer`, `lookup`, and the limits.
 //! 6. [`places`]: questions, answers, and the built-in data that stands in for Google.
 //! 7. [`cli`]: how it is started, and the demo.

@@ -98,12 +98,13 @@ impl Client {
             return Ok(None);
         }
         loop {
-            if let Some(end) = end_of_reply(&self.unread, &command) {
-                let rest = self.unread.split_off(end);
-                return Ok(Some(std::mem::replace(&mut self.unread, rest)));
-            }
-            if self.unread.len() > REPLY_LIMIT {
-                return Err(self.fails("sends a reply that does not end"));
+            match end_of_reply(&self.unread, &command) {
+                Some(end) if end <= REPLY_LIMIT => {
+                    let rest = self.unread.split_off(end);
+                    return Ok(Some(std::mem::replace(&mut self.unread, rest)));
+                }
+                None if self.unread.len() < REPLY_LIMIT => {}
+                _ => return Err(self.fails("sends a reply that is too long")),
             }
             match self.hear(driven)? {
                 Heard::Made => {}
@@ -181,7 +182,41 @@ const REPLY_LIMIT: usize = 4 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+
     use super::*;
+    use crate::event_loop::ServerSecurity;
+    use crate::herd::name::ServerName;
+
+    /// Answers the first bytes that come with so many.
+    struct Talker(usize);
+
+    impl Protocol<()> for Talker {
+        fn data_received(&mut self, transport: &mut Transport<'_, ()>, _: &mut (), _: &[u8]) {
+            transport.write(&[&vec![b'x'; self.0 - 1], b"\n".as_slice()].concat());
+        }
+    }
+
+    #[test]
+    fn a_reply_has_a_limit() {
+        let check = |length: usize| {
+            let listener = TcpListener::bind(("127.0.0.1", 0)).expect("free");
+            let address = listener.local_addr().expect("bound");
+            let mut driven = Driven::new(()).expect("a poll");
+            driven.sockets.provide(listener);
+            driven.event_loop.enter(|event_loop, _| {
+                event_loop.listen(address, ServerSecurity::Plain, move |_: &mut ()| Talker(length));
+            });
+            let name = ServerName::parse(b"Ball").expect("a name");
+            let mut client =
+                Client::connect(&mut driven, &Server { name, clients: address, peers: address }).expect("listens");
+            client.say(&mut driven, b"?\n");
+            client.reply(&mut driven, b"?\n").map(|reply| reply.map(|reply| reply.len())).map_err(|why| why.to_string())
+        };
+        assert_eq!(check(REPLY_LIMIT), Ok(Some(REPLY_LIMIT)));
+        let why = check(REPLY_LIMIT + 1).expect_err("too long");
+        assert!(why.ends_with(" sends a reply that is too long"), "{why}");
+    }
 
     #[test]
     fn a_reply_ends_where_its_command_says() {

@@ -64,7 +64,7 @@ struct Options {
     /// Write each server's log to DIR/<SERVER>.log, not to standard error
     #[arg(long, value_name = "DIR", global = true)]
     log_dir: Option<PathBuf>,
-    /// Log the insides of the loop, too
+    /// Log everything; in the demo, too
     #[arg(short, long, global = true, conflicts_with = "quiet")]
     verbose: bool,
     /// Log no lines received and sent

@@ -143,3 +143,20 @@ const USUAL_TOPOLOGY: &str = "topology.json";
 
 /// A server of this name would share its log with whatever no server says.
 const OTHER_LOG: &str = "proxy-herd";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_one_word() {
+        let check = |text: &str, expected: Result<(), &str>| assert_eq!(parse(text).map(drop), expected, "{text:?}");
+        check("AIzaSy-1_2\n", Ok(()));
+        check(&"k".repeat(KEY_LIMIT), Ok(()));
+        check(&"k".repeat(KEY_LIMIT + 1), Err("holds too much to be a key"));
+        check(" \n", Err(NO_KEY));
+        check("", Err(NO_KEY));
+        check("one two", Err("holds more than a key: one word is wanted"));
+        check("one\0two", Err("holds more than a key: one word is wanted"));
+    }
+}
