@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use command::{EMBEDDED, Herd, PATIENCE, check, command, converse, folder, free_address, run, text, until};
+use command::{EMBEDDED, Herd, PATIENCE, check, command, converse, finish, folder, free_address, run, text, until};
 
 // Commands that end by themselves.
 
@@ -47,8 +47,7 @@ fn who_has_read_enough_ends_the_command_quietly() {
     let mut child =
         command(&folder(), &["demo"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
     drop(child.stdout.take());
-    let output = child.wait_with_output().expect("ends");
-    check(&output, 0, Some(""), "");
+    check(&finish(child), 0, Some(""), "");
 }
 
 #[test]
@@ -272,8 +271,6 @@ fn a_neighbour_comes_with_sighup() {
     let alone = herd.alone("Ball");
     let mut ball = herd.start(&["Ball", "--topology", &alone]);
     ball.wait_for("proxy-herd: talk to Ball");
-    let mut hill = herd.start(&["Hill"]);
-    hill.wait_for("Ball has no link with Hill");
     assert!(converse(herd.clients("Ball"), b"IAMAT k +1+1 1\n").starts_with("AT Ball "));
 
     let alone = herd.folder.path().join(alone);
@@ -285,6 +282,9 @@ fn a_neighbour_comes_with_sighup() {
 
     fs::copy(herd.folder.path().join("topology.json"), &alone).expect("copied");
     ball.signal("HUP");
+    ball.wait_for(&format!(" INFO Ball Hill at {} is a neighbour now", herd.doors("Hill").1));
+    ball.wait_for(" WARN Ball no link to Hill at ");
+    let mut hill = herd.start(&["Hill"]);
     ball.wait_for(" is the link to Hill (version ");
     let report = converse(herd.clients("Ball"), b"IAMAT k +1+1 2\n");
     let known = |server| converse(herd.clients(server), b"WHATSAT k 0 0\n");
@@ -294,6 +294,7 @@ fn a_neighbour_comes_with_sighup() {
     ball.signal("HUP");
     ball.wait_for(" INFO Ball Hill is no neighbour any more");
     hill.wait_for("its other end says: Hill is no neighbour of Ball any more");
+    hill.wait_for("its other end says: Ball has no link with Hill");
     for server in [ball, hill] {
         server.signal("TERM");
         let (code, said) = server.end();
@@ -339,7 +340,7 @@ fn the_client_commands_talk() {
         let mut child =
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
         child.stdin.take().expect("piped").write_all(input).expect("written");
-        child.wait_with_output().expect("ends")
+        finish(child)
     };
     check(&send(b"WHATSAT -k 1 0\n\nWHATSAT -k 1 0"), 0, Some(&answer.repeat(2)), "");
     check(&send(&[b'x'; 4097]), 1, Some(&format!("? {}\n", "x".repeat(64))), "");

@@ -97,8 +97,7 @@ impl Running {
     }
 
     pub(crate) fn signal(&self, signal: &str) {
-        let kill = format!("kill -{signal} {}", self.child.id());
-        assert!(Command::new("sh").args(["-c", &kill]).status().expect("a shell").success(), "{kill}");
+        kill(signal, self.child.id());
     }
 
     /// Waits for its end: the exit code, and what it said since it was last waited for.
@@ -134,7 +133,25 @@ pub(crate) fn command(folder: &TempDir, words: &[&str]) -> Command {
 }
 
 pub(crate) fn run(folder: &TempDir, words: &[&str]) -> Output {
-    command(folder, words).output().expect("runs")
+    finish(command(folder, words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts"))
+}
+
+/// Waits for the end of a command that ends by itself.
+#[track_caller]
+pub(crate) fn finish(child: Child) -> Output {
+    let id = child.id();
+    let (sender, output) = mpsc::channel();
+    thread::spawn(move || sender.send(child.wait_with_output()));
+    let Ok(output) = output.recv_timeout(PATIENCE) else {
+        kill("KILL", id);
+        panic!("it does not end");
+    };
+    output.expect("it has ended")
+}
+
+fn kill(signal: &str, id: u32) {
+    let kill = format!("kill -{signal} {id}");
+    assert!(Command::new("sh").args(["-c", &kill]).status().expect("a shell").success(), "{kill}");
 }
 
 /// Compares the exit code, standard output if one is expected, and standard error, which must begin with `error`.
