@@ -289,6 +289,7 @@ impl Sockets {
     }
 
     fn perform<S>(&mut self, event_loop: &mut EventLoop<S>, request: Request) {
+        log::trace!("{request:?}");
         match request {
             Request::Listen { listener, address } => {
                 match self.listening.listen(self.poll.registry(), listener, address) {

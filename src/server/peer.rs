@@ -190,7 +190,9 @@ impl Peer {
     }
 
     fn refuse(&mut self, transport: &mut Transport<'_, Servers>, name: &str, why: &str) {
-        log::warn!(target: name, "{} is closed: {why}", transport.id());
+        // Both ends dial: one connection too many is nobody's fault.
+        let level = if why == DUPLICATE { log::Level::Info } else { log::Level::Warn };
+        log::log!(target: name, level, "{} is closed: {why}", transport.id());
         say_err(transport, name, why);
         transport.close_slowly(GOODBYE_TIME);
         self.phase = Phase::Over(self.phase.neighbour(), why.to_owned());
