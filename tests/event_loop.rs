@@ -11,6 +11,8 @@ mod certificates;
 mod closing;
 #[path = "event_loop/connecting.rs"]
 mod connecting;
+#[path = "event_loop/isolation.rs"]
+mod isolation;
 #[path = "event_loop/listening.rs"]
 mod listening;
 #[path = "event_loop/reading.rs"]

@@ -15,7 +15,10 @@ use crate::event_loop::{ConnId, Endpoints};
 
 /// The attempts under way.
 #[derive(Default)]
-pub(super) struct Attempts(Slab<Attempt>);
+pub(super) struct Attempts {
+    under_way: Slab<Attempt>,
+    failures: Vec<Failure>,
+}
 
 /// One of them.
 pub(super) struct Attempt {
@@ -24,18 +27,43 @@ pub(super) struct Attempt {
     pub(super) stream: TcpStream,
 }
 
+/// One that the system did not even begin.
+pub(super) struct Failure {
+    pub(super) id: ConnId,
+    pub(super) address: SocketAddr,
+    pub(super) error: io::Error,
+}
+
 impl Attempts {
-    pub(super) fn start(&mut self, registry: &Registry, id: ConnId, address: SocketAddr) -> io::Result<()> {
+    /// Starts an attempt. Should that fail at once, `failures` says so in the next turn: to whom connects again as soon
+    /// as it is lost, the turn would have no end.
+    pub(super) fn start(&mut self, registry: &Registry, id: ConnId, address: SocketAddr) {
+        if let Err(error) = self.begin(registry, id, address) {
+            self.failures.push(Failure { id, address, error });
+        }
+    }
+
+    fn begin(&mut self, registry: &Registry, id: ConnId, address: SocketAddr) -> io::Result<()> {
         let mut stream = TcpStream::connect(address)?;
-        let entry = self.0.vacant_entry();
+        let entry = self.under_way.vacant_entry();
         registry.register(&mut stream, token::attempt(entry.key()), Interest::READABLE | Interest::WRITABLE)?;
         entry.insert(Attempt { id, address, stream });
         Ok(())
     }
 
+    /// Whether there are `failures`.
+    pub(super) fn have_failed(&self) -> bool {
+        !self.failures.is_empty()
+    }
+
+    /// The attempts that failed at once, for the last time.
+    pub(super) fn failures(&mut self) -> Vec<Failure> {
+        std::mem::take(&mut self.failures)
+    }
+
     /// An event came for the attempt in this slot: what became of it, if it is over.
     pub(super) fn outcome(&mut self, registry: &Registry, slot: usize) -> Option<(Attempt, io::Result<Endpoints>)> {
-        let stream = &self.0.get(slot)?.stream;
+        let stream = &self.under_way.get(slot)?.stream;
         let outcome = match stream.take_error() {
             Ok(Some(error)) | Err(error) => Err(error),
             Ok(None) => match stream.peer_addr() {
@@ -45,7 +73,7 @@ impl Attempts {
                 Err(error) => Err(error),
             },
         };
-        let mut attempt = self.0.remove(slot);
+        let mut attempt = self.under_way.remove(slot);
         // It is registered again under its connection's own token, or closed.
         let _ = registry.deregister(&mut attempt.stream);
         Some((attempt, outcome))
@@ -53,8 +81,8 @@ impl Attempts {
 
     /// Drops what is still under way for a connection: it stands, or nobody wants it any more.
     pub(super) fn drop_all(&mut self, id: ConnId) {
-        if !self.0.is_empty() {
-            self.0.retain(|_, attempt| attempt.id != id);
+        if !self.under_way.is_empty() {
+            self.under_way.retain(|_, attempt| attempt.id != id);
         }
     }
 }

@@ -20,7 +20,7 @@ use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Waker};
 
-use super::attempts::{Attempt, Attempts};
+use super::attempts::{Attempt, Attempts, Failure};
 use super::listening::Listening;
 use super::resolver::Resolver;
 use super::signals::Signals;
@@ -62,8 +62,10 @@ enum Readiness {
     Drained,
     /// There may be something; it stands in `reads`, unless the loop does not want it.
     Ready,
-    /// The end or an error was reported: read until it shows.
+    /// The end was reported: read until it shows.
     Ending,
+    /// An error was reported: the same, but it is told without a read if the loop wants none.
+    Broken,
 }
 
 impl Sockets {
@@ -98,43 +100,32 @@ impl Sockets {
         while !event_loop.is_stopped() {
             self.turn(event_loop, None)?;
         }
-        event_loop.end_turn();
         self.obey(event_loop);
         Ok(())
     }
 
     /// One turn: sends what is to be sent, then sleeps until something happens, the loop's next deadline, or `at_most` is over.
     pub fn turn<S>(&mut self, event_loop: &mut EventLoop<S>, at_most: Option<Duration>) -> io::Result<()> {
-        self.write_on(event_loop);
-        event_loop.end_turn();
-        let mut busy = self.obey(event_loop);
-        if busy {
-            // That may have called somebody (a port is taken, a write fails): the hooks hear of it before anybody sleeps.
-            event_loop.end_turn();
-            busy = self.obey(event_loop);
-        }
-        let at_most = if busy { Some(Duration::ZERO) } else { at_most };
-        if event_loop.is_stopped() {
-            return Ok(());
-        }
+        self.obey(event_loop);
         let now = self.sleep(event_loop, at_most)?;
         event_loop.advance(now, SystemTime::now());
         self.dispatch(event_loop);
         self.read(event_loop);
         self.accept(event_loop);
+        event_loop.end_turn();
         Ok(())
     }
 
     /// Polls; a signal that interrupts it does not shorten the sleep.
     fn sleep<S>(&mut self, event_loop: &EventLoop<S>, at_most: Option<Duration>) -> io::Result<Instant> {
-        let busy = !self.reads.is_empty() || !self.writes.is_empty() || !self.accepts.is_empty();
+        let queued = !self.reads.is_empty() || !self.writes.is_empty() || !self.accepts.is_empty();
+        let busy = queued || self.attempts.have_failed() || event_loop.is_stopped();
         let mut now = Instant::now();
-        let until = match (busy, at_most) {
-            (true, _) => Some(now),
-            (false, Some(at_most)) => {
-                Some(event_loop.next_deadline().map_or(now + at_most, |next| next.min(now + at_most)))
-            }
-            (false, None) => event_loop.next_deadline(),
+        let until = if busy {
+            Some(now)
+        } else {
+            let at_most = at_most.and_then(|at_most| now.checked_add(at_most));
+            event_loop.next_deadline().into_iter().chain(at_most).min()
         };
         loop {
             let timeout = until.map(|until| until.saturating_duration_since(now));
@@ -148,12 +139,19 @@ impl Sockets {
 
     /// Takes the poll's events apart: who can go on.
     fn dispatch<S>(&mut self, event_loop: &mut EventLoop<S>) {
+        for Failure { id, address, error } in self.attempts.failures() {
+            event_loop.connect_failed(id, address, error);
+        }
         let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
         for event in &events {
             match Subject::of(event.token()) {
                 Subject::Connection(slot) => self.ready(event_loop, slot, event),
                 Subject::Attempt(slot) => self.attempted(event_loop, slot),
-                Subject::Listener(slot) => self.accepts.extend(self.listening.owner(slot)),
+                Subject::Listener(slot) => {
+                    if let Some(listener) = self.listening.owner(slot) {
+                        self.queue_accept(listener);
+                    }
+                }
                 Subject::Waker => self.hear(event_loop),
                 Subject::Signals => {
                     for signal in self.signals.as_mut().map(Signals::pending).unwrap_or_default() {
@@ -171,13 +169,23 @@ impl Sockets {
         if token::connection(id) != event.token() {
             return;
         }
-        if event.is_read_closed() || event.is_error() {
-            socket.readable = Readiness::Ending;
+        let readable = if event.is_error() {
+            Readiness::Broken
+        } else if event.is_read_closed() {
+            Readiness::Ending
         } else if event.is_readable() {
-            socket.readable = socket.readable.max(Readiness::Ready);
-        }
+            Readiness::Ready
+        } else {
+            Readiness::Drained
+        };
+        socket.readable = socket.readable.max(readable);
         socket.writable |= event.is_writable();
-        if socket.readable != Readiness::Drained && event_loop.wants_read(id) {
+        let news = match socket.readable {
+            Readiness::Drained => false,
+            Readiness::Ready | Readiness::Ending => event_loop.wants_read(id),
+            Readiness::Broken => true,
+        };
+        if news {
             self.queue_read(id);
         }
         if event.is_writable() && !event_loop.pending(id).is_empty() {
@@ -198,8 +206,13 @@ impl Sockets {
             let Some(id) = self.reads.pop_front() else { return };
             let Some(socket) = socket(&mut self.sockets, id) else { continue };
             socket.reading = false;
-            // Not wanted now: `ResumeReading` brings it back.
             if !event_loop.wants_read(id) {
+                // Not wanted now: `ResumeReading` brings it back. Only an error does not wait for that.
+                if socket.readable == Readiness::Broken
+                    && let Ok(Some(error)) = socket.stream.take_error()
+                {
+                    event_loop.lost(id, error);
+                }
                 continue;
             }
             match socket.stream.read(&mut self.buffer) {
@@ -230,28 +243,24 @@ impl Sockets {
         }
     }
 
-    /// One write for each that had more to send than one write takes.
-    fn write_on<S>(&mut self, event_loop: &mut EventLoop<S>) {
+    /// Does what the loop asks for and sends what it has, until neither is left.
+    fn obey<S>(&mut self, event_loop: &mut EventLoop<S>) {
         for _ in 0..self.writes.len() {
-            let Some(id) = self.writes.pop_front() else { return };
-            if let Some(socket) = socket(&mut self.sockets, id) {
-                socket.writing = false;
+            if let Some(id) = self.writes.pop_front() {
+                if let Some(socket) = socket(&mut self.sockets, id) {
+                    socket.writing = false;
+                }
+                self.write(event_loop, id);
             }
-            self.write(event_loop, id);
         }
-    }
-
-    /// Does what the loop asks for and sends what it has, until neither is left; false if there was nothing.
-    fn obey<S>(&mut self, event_loop: &mut EventLoop<S>) -> bool {
-        let mut new = false;
         loop {
             while let Some(request) = event_loop.poll_request() {
-                new = true;
                 self.perform(event_loop, request);
             }
-            let Some(id) = event_loop.next_dirty() else { return new };
-            new = true;
-            self.write(event_loop, id);
+            match event_loop.next_dirty() {
+                Some(id) => self.write(event_loop, id),
+                None => return,
+            }
         }
     }
 
@@ -268,9 +277,9 @@ impl Sockets {
         let piece = &pending[..pending.len().min(WRITE)];
         match socket.stream.write(piece) {
             Ok(count) => {
-                let more = count < pending.len();
                 event_loop.sent(id, count);
-                if more {
+                // Also what `resume_writing` has just added: it must not keep the others waiting.
+                if !event_loop.pending(id).is_empty() {
                     self.queue_write(id);
                 }
             }
@@ -297,14 +306,10 @@ impl Sockets {
                     Err(error) => event_loop.listen_failed(listener, error),
                 }
             }
-            Request::Accept { listener } => self.accepts.push_back(listener),
+            Request::Accept { listener } => self.queue_accept(listener),
             Request::Unlisten { listener } => self.listening.close(self.poll.registry(), listener),
             Request::Resolve { id, host, port } => self.resolve(event_loop, id, host, port),
-            Request::Connect { id, address } => {
-                if let Err(error) = self.attempts.start(self.poll.registry(), id, address) {
-                    event_loop.connect_failed(id, address, error);
-                }
-            }
+            Request::Connect { id, address } => self.attempts.start(self.poll.registry(), id, address),
             Request::ResumeReading { id } => {
                 if socket(&mut self.sockets, id).is_some_and(|socket| socket.readable != Readiness::Drained) {
                     self.queue_read(id);
@@ -365,6 +370,13 @@ impl Sockets {
                     break;
                 }
             }
+        }
+    }
+
+    fn queue_accept(&mut self, id: ListenerId) {
+        // There are few of them.
+        if !self.accepts.contains(&id) {
+            self.accepts.push_back(id);
         }
     }
 

@@ -190,7 +190,8 @@ enum Incoming {
 }
 
 impl Tls {
-    /// Takes from the front of `wire` what can be used and says what came of it. Plaintext is appended to `plaintext`.
+    /// Takes from the front of `wire` what can be used and says what came of it. Plaintext is appended to `plaintext`,
+    /// also before an error.
     pub(super) fn receive(
         &mut self,
         wire: &mut &[u8],
@@ -198,12 +199,16 @@ impl Tls {
         outgoing: &mut WriteBuffer,
     ) -> io::Result<Step> {
         loop {
-            let state = self.connection.process_new_packets().map_err(|error| {
-                // The peer is told why before it is left; that this may fail too changes nothing.
-                let _ = self.take_records(outgoing);
-                invalid(error)
-            });
-            let state = state?;
+            let state = match self.connection.process_new_packets() {
+                Ok(state) => state,
+                Err(error) => {
+                    // The records before the bad one were good. It ends with `WouldBlock`: there is no end to find.
+                    let _ = self.connection.reader().read_to_end(plaintext);
+                    // The peer is told why before it is left; that this may fail too changes nothing.
+                    let _ = self.take_records(outgoing);
+                    return Err(invalid(error));
+                }
+            };
             self.take_records(outgoing)?;
             if let Handshake::UnderWay { end, .. } = self.handshake
                 && !self.connection.is_handshaking()

@@ -148,6 +148,11 @@ impl Connection {
         !matches!(self.phase, Phase::Connecting(_) | Phase::Handshaking | Phase::Open)
     }
 
+    /// Whether its `connection_lost` is due or was made.
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Ended(_) | Phase::Lost)
+    }
+
     /// Whether the driver should read from the socket.
     pub(super) fn wants_read(&self) -> bool {
         match self.phase {
@@ -173,11 +178,12 @@ impl Connection {
         let unsent = self.unsent();
         self.flow = match self.flow {
             Flow::Free if unsent > self.marks.high => Flow::PauseDue,
+            Flow::PauseDue if unsent <= self.marks.low => Flow::Free,
             Flow::Paused if unsent <= self.marks.low => Flow::ResumeDue,
             Flow::ResumeDue if unsent > self.marks.high => Flow::Paused,
             unchanged => return matches!(unchanged, Flow::PauseDue | Flow::ResumeDue),
         };
-        self.flow != Flow::Paused
+        matches!(self.flow, Flow::PauseDue | Flow::ResumeDue)
     }
 
     pub(super) fn is_writing_paused(&self) -> bool {

@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Where to connect to.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -29,6 +29,8 @@ impl From<SocketAddr> for Target {
 #[derive(Default)]
 pub(super) struct Dial {
     untried: VecDeque<SocketAddr>,
+    /// When the next attempt starts, should the last one still be under way.
+    pub(super) next_at: Option<Instant>,
     under_way: usize,
     failures: Vec<(SocketAddr, io::Error)>,
 }

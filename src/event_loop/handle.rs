@@ -69,7 +69,8 @@ impl<'a, S> Loop<'a, S> {
     /// The connections that a listener has accepted and that are not over, the listener's end notwithstanding.
     pub fn connections_of(&self, listener: ListenerId) -> Vec<ConnId> {
         let accepted = self.hub.connections.iter().filter(|(_, connection)| connection.listener == Some(listener));
-        accepted.map(|(index, connection)| ConnId::new(index, connection.generation)).collect()
+        let left = accepted.filter(|(_, connection)| !connection.is_over());
+        left.map(|(index, connection)| ConnId::new(index, connection.generation)).collect()
     }
 
     /// Has the protocol of `id` called (`woken`) at the next turn, so that it looks at the state.

@@ -94,8 +94,7 @@ impl<S> Hub<S> {
     /// The connection, unless it is over.
     pub(super) fn live(&mut self, id: ConnId) -> Option<&mut Connection> {
         let connection = self.connections.get_mut(id.index())?;
-        let over = matches!(connection.phase, Phase::Ended(_) | Phase::Lost);
-        (connection.generation == id.generation() && !over).then_some(connection)
+        (connection.generation == id.generation() && !connection.is_over()).then_some(connection)
     }
 
     // Connections: coming.
@@ -135,22 +134,24 @@ impl<S> Hub<S> {
 
     /// Starts the next attempt, or gives up.
     pub(super) fn dial_on(&mut self, id: ConnId) {
+        let now = self.now;
         let Some(Connection { phase: Phase::Connecting(dial), .. }) = self.live(id) else { return };
         if let Some(address) = dial.next() {
-            let more = dial.has_more();
-            self.requests.push_back(Request::Connect { id, address });
-            if more {
-                self.timers.schedule(self.now + ATTEMPT_DELAY, Due::Attempt(id));
+            let next = now + ATTEMPT_DELAY;
+            dial.next_at = dial.has_more().then_some(next);
+            if dial.next_at.is_some() {
+                self.timers.schedule(next, Due::Attempt(id));
             }
+            self.requests.push_back(Request::Connect { id, address });
         } else if let Some(failure) = dial.failure() {
             self.end(id, Some(failure));
         }
     }
 
-    /// The attempt before has had its time alone.
-    pub(super) fn dial_on_in_time(&mut self, id: ConnId) {
+    /// An attempt has had its time alone; it counts if it was the last.
+    pub(super) fn dial_on_in_time(&mut self, id: ConnId, when: Instant) {
         if let Some(Connection { phase: Phase::Connecting(dial), .. }) = self.live(id)
-            && dial.has_more()
+            && dial.next_at == Some(when)
         {
             self.dial_on(id);
         }
@@ -271,6 +272,10 @@ impl<S> Hub<S> {
     /// Something is wrong with what the peer sent: tells it so, if the channel can, and ends.
     pub(super) fn fail(&mut self, id: ConnId, error: io::Error) {
         let Some(connection) = self.live(id) else { return };
+        if connection.is_closing() {
+            // It has been left already.
+            return;
+        }
         connection.phase = Phase::Closing(Some(error));
         let timeout = connection.close_timeout;
         self.set_deadline(id, Some(self.after(timeout)));
@@ -314,12 +319,13 @@ impl<S> Hub<S> {
 
     /// The only way out: nothing is sent or received from now on, and `connection_lost` is due.
     pub(super) fn end(&mut self, id: ConnId, why: Option<io::Error>) {
-        let Some(connection) = self.connections.get_mut(id.index()) else { return };
-        if connection.generation != id.generation() || matches!(connection.phase, Phase::Ended(_) | Phase::Lost) {
+        let Self { connections, spares, .. } = self;
+        let Some(connection) = connections.get_mut(id.index()) else { return };
+        if connection.generation != id.generation() || connection.is_over() {
             return;
         }
         connection.phase = Phase::Ended(why);
-        connection.outgoing.clear(&mut self.spares);
+        connection.outgoing.clear(spares);
         self.requests.push_back(Request::Close { id });
         self.unsettle(id);
         if self.connections[id.index()].deadline.alarm.take().is_some() {

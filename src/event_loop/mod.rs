@@ -42,7 +42,7 @@ pub use self::request::{Request, Signal};
 pub use self::transport::Transport;
 
 use self::channel::{Channel, Step};
-use self::connection::{Phase, Reading};
+use self::connection::{Phase, Reading, Writing};
 use self::hub::{Hub, Owed, Ready};
 use self::listener::ListenerPhase;
 use self::timers::Due;
@@ -57,6 +57,8 @@ pub struct EventLoop<S> {
     factories: Vec<Option<Box<dyn ProtocolFactory<S>>>>,
     hub: Hub<S>,
     hooks: Vec<Handler<S>>,
+    /// A protocol, a factory or a visitor was called since the hooks were.
+    called: bool,
     /// What a TLS channel decrypts into, one for all.
     plaintext: Vec<u8>,
 }
@@ -70,12 +72,14 @@ impl<S> EventLoop<S> {
             factories: Vec::new(),
             hub: Hub::new(now, wall),
             hooks: Vec::new(),
+            called: false,
             plaintext: Vec::new(),
         }
     }
 
     /// Lends the loop and the state to `visit`, as a callback would get them.
     pub fn enter<R>(&mut self, visit: impl FnOnce(&mut Loop<'_, S>, &mut S) -> R) -> R {
+        self.called = true;
         let result = visit(&mut Loop::new(&mut self.hub), &mut self.state);
         self.settle();
         result
@@ -86,7 +90,8 @@ impl<S> EventLoop<S> {
         &self.state
     }
 
-    /// Calls `hook` at the end of every turn, before what was written leaves.
+    /// Calls `hook` at the end of every turn, before what was written leaves. What protocols are told while it leaves is
+    /// followed by another turn before the loop sleeps.
     pub fn before_sleep(&mut self, hook: impl FnMut(&mut Loop<'_, S>, &mut S) + 'static) {
         self.hooks.push(Box::new(hook));
     }
@@ -115,7 +120,7 @@ impl<S> EventLoop<S> {
                 Due::Call(id) => self.run(id),
                 Due::Deadline(id) if self.hub.deadline_passed(id, when) => self.time_out(id),
                 Due::Deadline(_) => {}
-                Due::Attempt(id) => self.hub.dial_on_in_time(id),
+                Due::Attempt(id) => self.hub.dial_on_in_time(id, when),
                 Due::Bind(listener) => self.hub.bind_again(listener),
                 Due::Accept(listener) => self.hub.accept_again(listener),
             }
@@ -129,6 +134,7 @@ impl<S> EventLoop<S> {
         listener.address = address;
         listener.phase = ListenerPhase::Listening;
         if let Some(factory) = &mut self.factories[id.index()] {
+            self.called = true;
             factory.listening(&mut Loop::new(&mut self.hub), &mut self.state, address);
         }
         self.settle();
@@ -139,6 +145,7 @@ impl<S> EventLoop<S> {
         if self.hub.listen_failed(id, &error) {
             self.hub.unlisten(id);
             if let Some(mut factory) = self.factories[id.index()].take() {
+                self.called = true;
                 factory.failed(&mut Loop::new(&mut self.hub), &mut self.state, error);
             }
         }
@@ -163,7 +170,7 @@ impl<S> EventLoop<S> {
         let protocol = self.factories[listener.index()].as_mut()?.protocol(&mut self.state);
         let id = self.hub.insert(Phase::Handshaking, channel);
         self.hub.connections[id.index()].listener = Some(listener);
-        self.adopt(id, protocol);
+        put(&mut self.protocols, id.index(), protocol);
         self.establish(id, endpoints);
         Some(id)
     }
@@ -255,6 +262,7 @@ impl<S> EventLoop<S> {
 
     /// A turn ends: calls the hooks of `before_sleep`.
     pub fn end_turn(&mut self) {
+        self.called = false;
         for hook in &mut self.hooks {
             hook(&mut Loop::new(&mut self.hub), &mut self.state);
         }
@@ -297,7 +305,8 @@ impl<S> EventLoop<S> {
 
     /// When the next turn must begin at the latest, should nothing come before.
     pub fn next_deadline(&self) -> Option<Instant> {
-        if self.hub.ready.is_empty() { self.hub.timers.next() } else { Some(self.hub.now) }
+        let hooks_are_due = self.called && !self.hooks.is_empty();
+        if self.hub.ready.is_empty() && !hooks_are_due { self.hub.timers.next() } else { Some(self.hub.now) }
     }
 
     /// Whether [`Loop::stop`] was called.
@@ -315,16 +324,18 @@ impl<S> EventLoop<S> {
         callback: impl FnOnce(&mut dyn Protocol<S>, &mut Transport<'_, S>, &mut S) -> R,
     ) -> Option<R> {
         let protocol = self.protocols.get_mut(id.index())?.as_mut()?;
+        self.called = true;
         Some(callback(&mut **protocol, &mut Transport::new(id, &mut self.hub), &mut self.state))
     }
 
     /// Makes the calls that are owed, until there are none.
     fn settle(&mut self) {
         loop {
-            while let Some((id, protocol)) = self.hub.newborns.pop() {
-                self.adopt(id, protocol);
+            // The oldest first: of two factories for one slot, the listener of the first is closed again.
+            for (id, protocol) in self.hub.newborns.drain(..) {
+                put(&mut self.protocols, id.index(), protocol);
             }
-            while let Some((id, factory)) = self.hub.new_factories.pop() {
+            for (id, factory) in self.hub.new_factories.drain(..) {
                 put(&mut self.factories, id.index(), factory);
             }
             let Some(id) = self.hub.unsettled.pop_front() else { return };
@@ -341,10 +352,6 @@ impl<S> EventLoop<S> {
                 }
             }
         }
-    }
-
-    fn adopt(&mut self, id: ConnId, protocol: Box<dyn Protocol<S>>) {
-        put(&mut self.protocols, id.index(), protocol);
     }
 
     fn run(&mut self, id: CallId) {
@@ -402,21 +409,34 @@ impl<S> EventLoop<S> {
                 return tls.stash(wire);
             }
             let step = tls.receive(&mut wire, &mut self.plaintext, &mut connection.outgoing);
+            if step.is_err() {
+                // The alert is our last word, whatever the protocol says to the data before the bad record.
+                connection.writing = Writing::Finished;
+            }
             self.hub.touched(id);
             match step {
                 Ok(Step::Established) => self.make(id),
-                Ok(Step::Data) => {
-                    let data = std::mem::take(&mut self.plaintext);
-                    self.dispatch(id, |protocol, transport, state| protocol.data_received(transport, state, &data));
-                    self.plaintext = data;
-                    self.plaintext.clear();
-                    self.settle();
-                }
+                Ok(Step::Data) => self.deliver(id),
                 Ok(Step::Ended) => return self.finish(id),
                 Ok(Step::Hungry) => return,
-                Err(error) => return self.hub.fail(id, error),
+                Err(error) => {
+                    self.deliver(id);
+                    return self.hub.fail(id, error);
+                }
             }
         }
+    }
+
+    /// Hands out the plaintext, all of it: what stayed behind would be the next connection's.
+    fn deliver(&mut self, id: ConnId) {
+        let mut data = std::mem::take(&mut self.plaintext);
+        let made = self.hub.live(id).is_some_and(|connection| matches!(connection.phase, Phase::Open));
+        if made && !data.is_empty() {
+            self.dispatch(id, |protocol, transport, state| protocol.data_received(transport, state, &data));
+        }
+        data.clear();
+        self.plaintext = data;
+        self.settle();
     }
 
     /// The peer sends nothing more.
@@ -433,7 +453,7 @@ impl<S> EventLoop<S> {
     fn time_out(&mut self, id: ConnId) {
         let Some(connection) = self.hub.live(id) else { return };
         let late = |what: &str| Some(io::Error::new(io::ErrorKind::TimedOut, what));
-        let why = match connection.phase {
+        let why = match &mut connection.phase {
             Phase::Open => {
                 self.dispatch(id, |protocol, transport, state| protocol.timed_out(transport, state));
                 return;
@@ -441,6 +461,8 @@ impl<S> EventLoop<S> {
             Phase::Connecting(_) => late("connecting took too long"),
             Phase::Handshaking => late("the TLS handshake took too long"),
             Phase::Lingering(_) => None,
+            // As in `lost`.
+            Phase::Closing(why @ Some(_)) => why.take(),
             _ => late("the peer did not take what was left to send"),
         };
         self.hub.end(id, why);
@@ -449,6 +471,7 @@ impl<S> EventLoop<S> {
     fn lose(&mut self, id: ConnId, why: Option<io::Error>) {
         let protocol = self.protocols.get_mut(id.index()).and_then(Option::take);
         if let Some(mut protocol) = protocol {
+            self.called = true;
             let peer = self.hub.connections[id.index()].endpoints.map(|endpoints| endpoints.peer);
             protocol.connection_lost(&mut Loop::new(&mut self.hub), &mut self.state, Lost { id, peer, why });
         }

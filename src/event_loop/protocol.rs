@@ -32,6 +32,7 @@ use super::{ConnId, Loop, Transport};
 /// | `connection_lost(exc)` | it gets the [`Loop`], since there is no transport any more, and a [`Lost`] |
 /// | a protocol keeps its transport | it keeps a [`ConnId`] and asks [`Loop::transport`] |
 /// | `eof_received` on TLS always closes | half-closing works on TLS as on TCP |
+/// | a reset is not noticed while reading is paused, nor after the peer's end | `connection_lost` at once |
 /// | no timeouts on TCP | connect and handshake (10 s), close (5 s), and [`Transport::set_timeout`] |
 pub trait Protocol<S> {
     /// The connection stands; on TLS, the handshake is done. asyncio: `connection_made`.

@@ -7,7 +7,8 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair,
 use rustls::client::Resumption;
 use rustls::crypto::ring;
 use rustls::pki_types::{PrivatePkcs8KeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::version::TLS12;
+use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
 
 /// An authority, made for one test.
 pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -36,11 +37,20 @@ impl Authority {
     /// A client that trusts this authority, and expects `name`. It resumes no sessions: what one simulation has left in
     /// the configuration would change the next.
     pub(crate) fn client(&self, name: &str) -> Security {
+        self.client_of(name, rustls::DEFAULT_VERSIONS)
+    }
+
+    /// The same, speaking nothing newer than TLS 1.2.
+    pub(crate) fn client_of_tls12(&self, name: &str) -> Security {
+        self.client_of(name, &[&TLS12])
+    }
+
+    fn client_of(&self, name: &str, versions: &[&'static SupportedProtocolVersion]) -> Security {
         let mut roots = RootCertStore::empty();
         roots.add(self.0.der().clone()).expect("it is an authority");
         let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .expect("ring has the default versions")
+            .with_protocol_versions(versions)
+            .expect("ring has these versions")
             .with_root_certificates(roots)
             .with_no_client_auth();
         config.resumption = Resumption::disabled();

@@ -154,6 +154,24 @@ fn happy_eyeballs() {
 }
 
 #[test]
+fn each_attempt_is_alone_for_250_ms() {
+    let mut sim = calm();
+    let third = IpAddr::from([127, 0, 0, 3]);
+    serve_on(&mut sim, &[third]);
+    sim.name("herd.example", [V4, V6, third]);
+    sim.ignore(at(V4));
+    sim.ignore(at(V6));
+    let (host, _) = dial_name(&mut sim, "herd.example");
+    // The first address refuses just before its time alone is over; the second is silent.
+    sim.run_for(Duration::from_millis(240));
+    sim.readmit(at(V4));
+    sim.run_for(Duration::from_millis(245));
+    told(&sim, host, "c", &[]);
+    sim.run_for(Duration::from_millis(10));
+    told(&sim, host, "c", &["made", "to 127.0.0.3:11645"]);
+}
+
+#[test]
 fn the_loser_of_happy_eyeballs_is_closed_when_it_wakes_up() {
     let mut sim = calm();
     let server = serve_on(&mut sim, &[V4, V6]);
