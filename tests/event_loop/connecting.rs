@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use proxy_herd::driver::sim::{HostId, Sim};
-use proxy_herd::event_loop::{ConnId, Security, ServerSecurity, Target};
+use proxy_herd::event_loop::{ConnId, Loop, Lost, Protocol, Security, ServerSecurity, Target, Transport};
 
 use crate::recorder::{Journal, On, Recorder, ends, listen_only};
 use crate::stage::{LONG, address, calm, dial, in_every_weather, serve, told};
@@ -273,4 +273,26 @@ fn out_of_descriptors_gives_lost_with_the_systems_reason() {
     dial(&mut sim, host, Security::Plain, Recorder::new("c", listen_only));
     sim.run_for(LONG);
     assert!(sim.state(host).of("c").concat().contains("Too many open files"), "{:?}", sim.state(host).of("c"));
+}
+
+/// Connects again whenever it is lost, and counts how often.
+struct Insistent;
+
+impl Protocol<Journal> for Insistent {
+    fn data_received(&mut self, _: &mut Transport<'_, Journal>, _: &mut Journal, _: &[u8]) {}
+
+    fn connection_lost(&mut self, event_loop: &mut Loop<'_, Journal>, journal: &mut Journal, _: Lost) {
+        journal.note("c", "lost");
+        event_loop.connect(address(), Security::Plain, Insistent);
+    }
+}
+
+#[test]
+fn who_connects_again_as_soon_as_it_is_lost_does_not_stop_the_time() {
+    let mut sim = calm();
+    let host = sim.add_host("Client", Journal::default());
+    sim.out_of_descriptors(host);
+    dial(&mut sim, host, Security::Plain, Insistent);
+    sim.run_for(Duration::from_millis(1));
+    assert!((2..=200).contains(&sim.state(host).of("c").len()), "once a turn");
 }

@@ -164,6 +164,22 @@ fn rst_gives_lost_with_reset_error_and_no_eof() {
 }
 
 #[test]
+fn a_reset_is_told_though_reading_is_paused() {
+    check(
+        |on, transport, _| {
+            if on == On::Made {
+                transport.pause_reading();
+            }
+        },
+        |sim, client| {
+            sim.run_for(LONG);
+            sim.reset(client);
+        },
+        &["made", "lost ConnectionReset"],
+    );
+}
+
+#[test]
 fn eof_close_sends_what_waits_first() {
     in_every_weather(|mut sim| {
         let host = serve(&mut sim, |on, transport, _| {

@@ -306,6 +306,10 @@ impl Network {
         self.wires.get(&id.wire).is_some_and(|wire| wire.end(id.side).is_readable())
     }
 
+    pub(super) fn is_broken(&self, id: EndId) -> bool {
+        self.wires.get(&id.wire).is_some_and(|wire| wire.end(id.side).phase == EndPhase::Broken)
+    }
+
     fn open_end(&mut self, id: EndId) -> Option<&mut End> {
         let end = self.wires.get_mut(&id.wire)?.end_mut(id.side);
         (end.phase == EndPhase::Open).then_some(end)

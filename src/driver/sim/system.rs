@@ -23,6 +23,8 @@ pub(super) struct System {
     pub(super) descriptors: Option<usize>,
     sockets: BTreeMap<ConnId, EndId>,
     attempts: Vec<Attempt>,
+    /// Attempts that failed at once.
+    failures: Vec<(ConnId, SocketAddr, io::Error)>,
     listeners: BTreeMap<ListenerId, SocketAddr>,
     reads: BTreeSet<ConnId>,
     writes: BTreeSet<ConnId>,
@@ -47,6 +49,7 @@ impl System {
             descriptors: None,
             sockets: BTreeMap::new(),
             attempts: Vec::new(),
+            failures: Vec::new(),
             listeners: BTreeMap::new(),
             reads: BTreeSet::new(),
             writes: BTreeSet::new(),
@@ -58,7 +61,7 @@ impl System {
     /// Whether there is something to do without waiting.
     pub(super) fn is_busy(&self) -> bool {
         let queued = self.reads.len() + self.writes.len() + self.accepts.len();
-        queued + self.notices.len() + self.signals.len() > 0
+        queued + self.notices.len() + self.signals.len() + self.failures.len() > 0
     }
 
     pub(super) fn descriptors_in_use(&self) -> usize {
@@ -83,6 +86,9 @@ impl System {
 
     /// Tells the loop what happened, and notes who can go on.
     pub(super) fn dispatch<S>(&mut self, event_loop: &mut EventLoop<S>, network: &mut Network) {
+        for (id, address, error) in std::mem::take(&mut self.failures) {
+            event_loop.connect_failed(id, address, error);
+        }
         while let Some(notice) = self.notices.pop_front() {
             match notice {
                 Notice::Connected(end) => self.connected(event_loop, network, end),
@@ -129,8 +135,11 @@ impl System {
     pub(super) fn read<S>(&mut self, event_loop: &mut EventLoop<S>, network: &mut Network) {
         for id in std::mem::take(&mut self.reads) {
             let Some(end) = self.sockets.get(&id).copied() else { continue };
-            // Not wanted now: `ResumeReading` brings it back.
             if !event_loop.wants_read(id) {
+                // Not wanted now: `ResumeReading` brings it back. Only a reset does not wait for that.
+                if network.is_broken(end) {
+                    event_loop.lost(id, ErrorKind::ConnectionReset.into());
+                }
                 continue;
             }
             match network.read(end, &mut self.buffer) {
@@ -199,10 +208,11 @@ impl System {
         }
         match network.send(end, &pending[..pending.len().min(WRITE)]) {
             Ok(count) => {
-                if count < pending.len() {
+                event_loop.sent(id, count);
+                // Also what `resume_writing` has just added: it must not keep the others waiting.
+                if !event_loop.pending(id).is_empty() {
                     self.writes.insert(id);
                 }
-                event_loop.sent(id, count);
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             Err(error) => event_loop.lost(id, error),
@@ -230,7 +240,8 @@ impl System {
                     let end = network.dial(Owner::Connection(self.host, id), address);
                     self.attempts.push(Attempt { id, address, end });
                 }
-                Err(error) => event_loop.connect_failed(id, address, error),
+                // Told next turn: whoever connects again at once must not hold this one up.
+                Err(error) => self.failures.push((id, address, error)),
             },
             Request::ResumeReading { id } => {
                 if self.sockets.get(&id).is_some_and(|end| network.is_readable(*end)) {
