@@ -142,6 +142,8 @@ impl Peer {
                     self.refuse(transport, name, why);
                 }
             }
+            // One that does not read gets no answers either; once it reads, what waits for it tells that we live.
+            (Phase::Up(_), LinkLine::Ping) if transport.is_writing_paused() => {}
             (Phase::Up(_), LinkLine::Ping) => say(transport, name, link::PONG),
             // What a newer server offers, and the answer to what we asked.
             (Phase::Up(_), LinkLine::Digest(_) | LinkLine::Pong) => {}

@@ -1,0 +1,151 @@
+//! Clients, neighbours and a Places that mean harm, or are broken in a way that looks like it. Time is simulated.
+
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime};
+
+use proxy_herd::driver::sim::{ClientId, Crash, Weather};
+use proxy_herd::herd::topology::Topology;
+use proxy_herd::server::limits::{PEER_HIGH_WATER, STALL_TIME};
+
+use crate::simulated::Simulated;
+use crate::upstream::{self, Behaviour};
+use crate::world::{self, World, name};
+
+const MOMENT: Duration = Duration::from_millis(100);
+const SLOW: Duration = Duration::from_secs(2);
+const HELLO: &[u8] = b"HERD 1 goloman Hands 0.1.0\n";
+
+fn places() -> SocketAddr {
+    ([127, 0, 0, 1], 9_999).into()
+}
+
+fn herd(weather: Weather) -> Simulated {
+    let mut world = Simulated::new(Topology::built_in(), &upstream::provider(places()), 7, weather);
+    world::links_are_up(&mut world);
+    world
+}
+
+/// A herd with a Places on Welsh's host.
+fn herd_with(behaviour: Behaviour) -> Simulated {
+    let mut world = herd(Weather::default());
+    let host = world.host("Welsh");
+    world.sim.enter(host, |event_loop, _| upstream::listen(event_loop, places(), behaviour));
+    world
+}
+
+fn clients(world: &Simulated) -> Option<u32> {
+    world.servers("Goloman").clients(&name("Goloman"))
+}
+
+/// Somebody who comes by Goloman's door for peers and says that it is Hands.
+fn guest(world: &mut Simulated) -> ClientId {
+    let address = world.topology.find(&name("Goloman")).expect("it is there").peers;
+    let guest = world.sim.connect(address);
+    world.sim.send(guest, HELLO);
+    world.pass(MOMENT);
+    guest
+}
+
+fn without_hands() -> Simulated {
+    let mut world = herd(Weather::default());
+    let hands = world.host("Hands");
+    world.sim.crash(hands, Crash::Killed);
+    world.pass(MOMENT);
+    world
+}
+
+#[test]
+fn a_neighbour_that_asks_and_does_not_read_is_not_answered_for_ever() {
+    let mut world = without_hands();
+    let guest = guest(&mut world);
+    world.sim.stop_reading(guest);
+    world.sim.send(guest, &b"PING\n".repeat(1_000_000));
+    world.pass(Duration::from_secs(5));
+    world.sim.go_on_reading(guest);
+    world.pass(Duration::from_secs(5));
+    let waited = world.sim.take_received(guest).len();
+    assert!(waited < PEER_HIGH_WATER + 256 * 1024, "{waited} bytes waited for it");
+    world.sim.send(guest, b"PING\n");
+    world.pass(MOMENT);
+    assert_eq!(world.sim.take_received(guest), b"PONG\n", "it has caught up");
+}
+
+#[test]
+fn a_client_that_asks_ends_and_never_reads_is_dropped() {
+    // Over the mark, where it counts as stalled; and below it, where the close waits.
+    for (bytes, window) in [(400_000, 64 * 1024), (60_000, 1_024)] {
+        let mut world = herd(Weather { window, ..Weather::default() });
+        let client = world.connect("Goloman");
+        world.pass(MOMENT);
+        world.sim.stop_reading(world.client(client));
+        world.send(client, format!("{}\n", "x".repeat(999)).repeat(bytes / 1_000).as_bytes());
+        world.half_close(client);
+        world.pass(STALL_TIME - MOMENT);
+        assert_eq!(clients(&world), Some(1), "{bytes} bytes");
+        world.pass(SLOW);
+        assert_eq!(clients(&world), Some(0), "{bytes} bytes");
+    }
+}
+
+#[test]
+fn a_client_that_ends_is_answered_though_its_lines_had_to_wait() {
+    let mut world = herd_with(Behaviour::good(1, SLOW));
+    let client = world.connect("Goloman");
+    world.pass(MOMENT);
+    world.sim.stop_reading(world.client(client));
+    let many = format!("{}\n", "x".repeat(999)).repeat(300);
+    let said = format!("IAMAT a +1+1 5\n{}{many}{}last", "WHATSAT a 1 1\nx\n".repeat(70), "WHATSAT a 2 1\n".repeat(40));
+    world.send(client, said.as_bytes());
+    world.half_close(client);
+    world.pass(STALL_TIME / 2);
+    world.sim.go_on_reading(world.client(client));
+    world.until("the end", |world| world.heard(client).1);
+    let heard = String::from_utf8(std::mem::take(world.heard(client).0)).expect("text");
+    let kind = |line: &str| line.split(' ').next().map(str::to_owned);
+    let order: Vec<_> = heard.lines().filter(|line| line.starts_with(['A', '?'])).map(kind).collect();
+    let expected: Vec<_> = said
+        .lines()
+        .map(|line| Some(if line.starts_with("IAMAT") || line.starts_with("WHATSAT") { "AT" } else { "?" }.to_owned()))
+        .collect();
+    assert!(order == expected, "{} replies to {} lines", order.len(), expected.len());
+    assert!(heard.ends_with("}\n\n? last\n"));
+    assert_eq!(clients(&world), Some(0));
+}
+
+#[test]
+fn a_server_stops_in_time_though_a_client_does_not_read() {
+    let mut world = herd(Weather::default());
+    let host = world.host("Goloman");
+    let client = world.connect("Goloman");
+    world.pass(MOMENT);
+    world.sim.stop_reading(world.client(client));
+    world.send(client, format!("{}\n", "x".repeat(999)).repeat(400).as_bytes());
+    world.pass(MOMENT);
+    world.sim.enter(host, |event_loop, servers| servers.drain(event_loop));
+    world.pass(Duration::from_secs(5) - MOMENT);
+    assert!(world.sim.is_running(host));
+    world.pass(2 * MOMENT);
+    assert!(!world.sim.is_running(host));
+}
+
+#[test]
+fn clocks_that_are_far_off_are_subtracted_all_the_same() {
+    let mut world = herd(Weather::default());
+    let host = world.host("Goloman");
+    let client = world.connect("Goloman");
+    let mut check = |wall: SystemTime, stamp: &str, difference: &str| {
+        world.sim.set_wall_clock(host, wall);
+        world.send(client, format!("IAMAT k +1+1 {stamp}\n").as_bytes());
+        world.until("a reply", |world| world.heard(client).0.ends_with(b"\n"));
+        let heard = String::from_utf8(std::mem::take(world.heard(client).0)).expect("text");
+        let found = heard.split(' ').nth(2).expect("a difference");
+        // The message takes 100 microseconds.
+        assert!(found.starts_with(difference), "{heard}");
+        assert!(heard.ends_with(&format!(" k +1+1 {stamp}\n")), "{heard}");
+    };
+    let year = Duration::from_secs(365 * 24 * 60 * 60);
+    check(SystemTime::UNIX_EPOCH - Duration::from_secs(10), "0", "-9.999");
+    check(SystemTime::UNIX_EPOCH - Duration::from_secs(10), "-10", "+0.000");
+    check(SystemTime::UNIX_EPOCH - 100 * year, "9223372036854775807.999999999", "-9223372040008375807.999");
+    check(SystemTime::UNIX_EPOCH + 100 * year, "-9223372036854775807.999999999", "+9223372040008375808.000");
+}
