@@ -23,7 +23,8 @@ pub(super) struct Neighbour {
     pub(super) name: ServerName,
     pub(super) address: SocketAddr,
     pub(super) link: Link,
-    /// How often dialling has failed since the link was last up.
+    /// How often it was lost or not reached since the link last proved good: a HERD alone proves nothing, as an ERR may
+    /// follow it.
     failures: u32,
     /// What was last said about a failure, so that it is said once.
     pub(super) complaint: String,
@@ -150,9 +151,14 @@ impl Links {
             Link::Up { connection: old, .. } => Joined::Instead(old),
         };
         neighbour.link = Link::Up { connection, dialled, lagging: false };
-        neighbour.failures = 0;
         neighbour.complaint.clear();
         joined
+    }
+
+    /// A neighbour has said something on its link that only a neighbour says who accepts us, too: once the link is lost,
+    /// the pauses before dialling begin anew.
+    pub(super) fn prove(&mut self, id: NeighbourId) {
+        self.get_mut(id).failures = 0;
     }
 
     /// A connection is gone. If nothing leads to the neighbour any more: how long to wait before dialling, `jitter` being
@@ -248,6 +254,9 @@ mod tests {
         }
         assert_eq!(pauses, [50, 100, 200, 400, 800, 1000, 1000]);
         links.join(ONLY, connection, Dialled::ByUs);
+        assert_eq!(links.leave(ONLY, connection, 1.0), Some(REDIAL_LAST), "a HERD alone changes nothing");
+        links.join(ONLY, connection, Dialled::ByUs);
+        links.prove(ONLY);
         assert_eq!(links.leave(ONLY, other, 1.0), None, "another connection changes nothing");
         assert_eq!(links.leave(ONLY, connection, 0.0), Some(REDIAL_FIRST / 2));
     }

@@ -145,8 +145,9 @@ impl Peer {
             // One that does not read gets no answers either; once it reads, what waits for it tells that we live.
             (Phase::Up(_), LinkLine::Ping) if transport.is_writing_paused() => {}
             (Phase::Up(_), LinkLine::Ping) => say(transport, name, link::PONG),
-            // What a newer server offers, and the answer to what we asked.
-            (Phase::Up(_), LinkLine::Digest(_) | LinkLine::Pong) => {}
+            (Phase::Up(neighbour), LinkLine::Pong) => servers.server(self.server).links.prove(*neighbour),
+            // What a newer server offers.
+            (Phase::Up(_), LinkLine::Digest(_)) => {}
             (Phase::Up(_), LinkLine::Hello(_) | LinkLine::Unknown(_)) => {
                 self.refuse(transport, name, "this line has no place here");
             }
@@ -397,6 +398,7 @@ fn learn(
             Effect::Reply(_) | Effect::Ask { .. } => unreachable!("only clients are answered"),
         }
     }
+    server.links.prove(neighbour);
     Ok(())
 }
 

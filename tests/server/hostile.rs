@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
 use proxy_herd::driver::sim::{ClientId, Crash, Weather};
+use proxy_herd::event_loop::{Protocol, ServerSecurity, Transport};
 use proxy_herd::herd::topology::Topology;
+use proxy_herd::server::Servers;
 use proxy_herd::server::limits::{PEER_HIGH_WATER, STALL_TIME};
 
 use crate::simulated::Simulated;
@@ -68,6 +70,39 @@ fn a_neighbour_that_asks_and_does_not_read_is_not_answered_for_ever() {
     world.sim.send(guest, b"PING\n");
     world.pass(MOMENT);
     assert_eq!(world.sim.take_received(guest), b"PONG\n", "it has caught up");
+}
+
+/// A herd without Hands; at its address somebody else listens who says this to everyone and closes.
+fn herd_with_impostor(says: &'static [u8]) -> Simulated {
+    let mut world = herd(Weather::default());
+    let (hands, welsh) = (world.host("Hands"), world.host("Welsh"));
+    let address = world.topology.find(&name("Hands")).expect("it is there").peers;
+    world.sim.crash(hands, Crash::Killed);
+    world.sim.enter(welsh, |event_loop, _| {
+        event_loop.listen(address, ServerSecurity::Plain, move |_: &mut Servers| Says(says))
+    });
+    world
+}
+
+struct Says(&'static [u8]);
+
+impl Protocol<Servers> for Says {
+    fn connection_made(&mut self, transport: &mut Transport<'_, Servers>, _: &mut Servers) {
+        transport.write(self.0);
+    }
+
+    fn data_received(&mut self, _: &mut Transport<'_, Servers>, _: &mut Servers, _: &[u8]) {}
+}
+
+#[test]
+fn a_neighbour_that_says_no_after_hello_is_dialled_ever_more_slowly() {
+    let mut world = herd_with_impostor(b"HERD 1 goloman Hands 0.1.0\nERR go away\n");
+    world.pass(Duration::from_secs(30));
+    let before = world.sim.trace().as_str().matches(" connects to ").count();
+    world.pass(Duration::from_secs(30));
+    let dials = world.sim.trace().as_str().matches(" connects to ").count() - before;
+    // Two servers, a pause of half a second to a second each time.
+    assert!((40..=120).contains(&dials), "{dials} in half a minute");
 }
 
 #[test]
