@@ -31,6 +31,9 @@ pub const HELD_REPLIES: usize = 64 * 1024;
 /// How long a peer that was told off, or that we are done with, may go on sending before the connection is dropped.
 pub const GOODBYE_TIME: Duration = Duration::from_secs(2);
 
+/// How long a neighbour may take to end a link that another connection has replaced.
+pub const RETIRED_TIME: Duration = Duration::from_secs(10);
+
 /// When a neighbour counts as not keeping up: more bytes than this wait for it. Well over what one turn of busy clients can
 /// flood, so that a burst is not taken for a neighbour that does not read.
 pub const PEER_HIGH_WATER: usize = 1024 * 1024;

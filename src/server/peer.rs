@@ -2,7 +2,7 @@
 //!
 //! - Nothing is accepted before a good HERD: the right version and herd, a neighbour's name, the one that was dialled.
 //! - Of two connections to one neighbour `links` says which one stays. The other is *retired*: the neighbour is told ERR
-//!   and ends it, and what it had sent before is taken in, so that no report is lost.
+//!   and ends it, and what it had sent before is taken in, so that no report is lost. It has a while for that.
 //! - A neighbour that does not keep up (its write buffer is over the mark) is not queued for: reports to it are dropped
 //!   until it has caught up. Repair of what it missed belongs here, at link-up and in `resume_writing`.
 //! - A lost link is dialled again for ever; that a neighbour is down is said once, not every second.
@@ -11,7 +11,8 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::limits::{
-    GOODBYE_TIME, HELLO_TIME, LINE_TIME, PEER_HIGH_WATER, PEER_LINE, PEER_LOW_WATER, PING_AFTER, SILENCE_TIME,
+    GOODBYE_TIME, HELLO_TIME, LINE_TIME, PEER_HIGH_WATER, PEER_LINE, PEER_LOW_WATER, PING_AFTER, RETIRED_TIME,
+    SILENCE_TIME,
 };
 use super::links::{ChangeKind, Dialled, Joined, Link, Links, Neighbour};
 use super::{Server, ServerId, Servers};
@@ -326,8 +327,14 @@ impl Phase {
 
 /// Tells the neighbour why a connection is no longer wanted; what it sent before it ends it is taken in.
 fn retire(old: &mut Transport<'_, Servers>, name: &str, why: &str) {
-    log::info!(target: name, "{} is retired: {why}", old.id());
+    let id = old.id();
+    log::info!(target: name, "{id} is retired: {why}");
     say_err(old, name, why);
+    old.event_loop().call_later(RETIRED_TIME, move |event_loop, _| {
+        if let Some(mut old) = event_loop.transport(id) {
+            old.close();
+        }
+    });
 }
 
 fn say_err(transport: &mut Transport<'_, Servers>, name: &str, why: &str) {

@@ -7,7 +7,7 @@ use proxy_herd::driver::sim::{ClientId, Crash, Weather};
 use proxy_herd::event_loop::{Protocol, ServerSecurity, Transport};
 use proxy_herd::herd::topology::Topology;
 use proxy_herd::server::Servers;
-use proxy_herd::server::limits::{PEER_HIGH_WATER, STALL_TIME};
+use proxy_herd::server::limits::{PEER_HIGH_WATER, RETIRED_TIME, STALL_TIME};
 
 use crate::simulated::Simulated;
 use crate::upstream::{self, Behaviour};
@@ -70,6 +70,21 @@ fn a_neighbour_that_asks_and_does_not_read_is_not_answered_for_ever() {
     world.sim.send(guest, b"PING\n");
     world.pass(MOMENT);
     assert_eq!(world.sim.take_received(guest), b"PONG\n", "it has caught up");
+}
+
+#[test]
+fn a_retired_link_does_not_stay_however_lively_it_is() {
+    let mut world = without_hands();
+    let old = guest(&mut world);
+    let new = guest(&mut world);
+    assert!(world.sim.received(old).ends_with(b"ERR another connection is the link\n"));
+    for _ in 0..RETIRED_TIME.as_secs() + 1 {
+        world.sim.send(old, b"PONG\n");
+        world.pass(Duration::from_secs(1));
+    }
+    assert!(world.sim.ending(old).is_some());
+    assert!(world.sim.ending(new).is_none());
+    assert_eq!(world.links_up("Goloman"), 3);
 }
 
 /// A herd without Hands; at its address somebody else listens who says this to everyone and closes.
