@@ -3,6 +3,7 @@
 //! - At most [`LOOKUPS`] connections; one question on each at a time. A connection that is free is used again.
 //! - A kept connection that ends before it says anything to a question costs the question nothing: it is asked again, on
 //!   a new connection, once.
+//! - A connection on which something comes unasked is dropped, lest it be taken for an answer.
 //! - Whatever goes wrong, the client gets Google-shaped JSON. What exactly went wrong is for the log; neither has the key.
 
 use std::collections::HashMap;
@@ -165,6 +166,11 @@ impl Lookups {
         }
     }
 
+    /// Whether a question is out on a connection.
+    fn is_asked(&self, id: ConnId) -> bool {
+        self.connections.get(&id).is_some_and(|errand| errand.question.is_some())
+    }
+
     fn responded(&mut self, event_loop: &mut Loop<'_, Servers>, id: ConnId, response: Response) {
         let Some(errand) = self.connections.get_mut(&id) else { return };
         errand.answered += 1;
@@ -244,6 +250,11 @@ impl Protocol<Servers> for Lookup {
     fn data_received(&mut self, transport: &mut Transport<'_, Servers>, servers: &mut Servers, data: &[u8]) {
         let id = transport.id();
         let Some(decoder) = &mut self.decoder else { return };
+        if !servers.lookups.is_asked(id) {
+            // What comes before the next question must not be taken for its answer.
+            log::info!("{id} is dropped: Places speaks unasked");
+            return transport.abort();
+        }
         self.heard = true;
         match decoder.decode(data) {
             Ok(Status::Partial) => {}

@@ -120,6 +120,56 @@ fn a_neighbour_that_says_no_after_hello_is_dialled_ever_more_slowly() {
     assert!((40..=120).contains(&dials), "{dials} in half a minute");
 }
 
+/// How often somebody connected to Places, and asked.
+fn traffic(world: &Simulated) -> (usize, usize) {
+    let trace = world.sim.trace().as_str();
+    (trace.matches("connects to 127.0.0.1:9999").count(), trace.matches("GET /maps/api/place").count())
+}
+
+/// Says more than it was asked.
+struct Talkative {
+    answers: u32,
+}
+
+impl Protocol<Servers> for Talkative {
+    fn data_received(&mut self, transport: &mut Transport<'_, Servers>, _: &mut Servers, _: &[u8]) {
+        let answer = |results| Behaviour::good(results, Duration::ZERO).answer;
+        // The answer, and later half of one that nobody asked for; its other half instead of the next answer.
+        let stale = answer(5);
+        let (first, second) = stale.split_at(stale.len() / 2);
+        self.answers += 1;
+        if self.answers > 1 {
+            return transport.write(second);
+        }
+        transport.write(&answer(1));
+        let (id, first) = (transport.id(), first.to_vec());
+        transport.event_loop().call_later(MOMENT, move |event_loop, _| {
+            if let Some(mut transport) = event_loop.transport(id) {
+                transport.write(&first);
+            }
+        });
+    }
+}
+
+#[test]
+fn what_places_says_unasked_is_nobodys_answer() {
+    let mut world = herd(Weather::default());
+    let host = world.host("Welsh");
+    world.sim.enter(host, |event_loop, _| {
+        event_loop.listen(places(), ServerSecurity::Plain, |_: &mut Servers| Talkative { answers: 0 })
+    });
+    let client = world.connect("Goloman");
+    world.send(client, b"IAMAT a +1+1 5\n");
+    for radius in 1..4 {
+        world.send(client, format!("WHATSAT a {radius} 20\n").as_bytes());
+        world.until("an answer", |world| world.heard(client).0.ends_with(b"}\n\n"));
+        let heard = String::from_utf8(std::mem::take(world.heard(client).0)).expect("text");
+        assert_eq!(heard.matches("\"name\"").count(), 1, "{heard}");
+        world.pass(2 * MOMENT);
+    }
+    assert_eq!(traffic(&world), (3, 3), "who says more than it was asked is left");
+}
+
 #[test]
 fn a_client_that_asks_ends_and_never_reads_is_dropped() {
     // Over the mark, where it counts as stalled; and below it, where the close waits.
