@@ -107,6 +107,30 @@ impl Inquiries {
         self.answers.entry(asker.session).or_default().push(answered);
     }
 
+    /// Drops the questions that wait for a connection though all who asked have gone; the timers that are no longer needed.
+    pub(super) fn abandon(&mut self, mut is_there: impl FnMut(ConnId) -> bool) -> Vec<CallId> {
+        let Self { open, waiting, .. } = self;
+        let mut deadlines = Vec::new();
+        waiting.retain(|question| {
+            let Some(inquiry) = open.get_mut(question) else { return false };
+            // From the end, and for good: nobody who has gone is looked at twice.
+            while inquiry.askers.pop_if(|asker| !is_there(asker.session)).is_some() {}
+            if inquiry.askers.is_empty() {
+                deadlines.extend(inquiry.deadline);
+                open.remove(question);
+                return false;
+            }
+            true
+        });
+        deadlines
+    }
+
+    /// Whether nobody waits and nothing waits for anybody.
+    #[cfg(test)]
+    pub(super) fn holds_nothing(&self) -> bool {
+        self.open.is_empty() && self.waiting.is_empty() && self.answers.is_empty()
+    }
+
     /// What has come for a session.
     pub(super) fn take_answers(&mut self, session: ConnId) -> Vec<Answered> {
         self.answers.remove(&session).unwrap_or_default()

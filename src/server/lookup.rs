@@ -105,6 +105,14 @@ impl Lookups {
         self.inquiries.take_answers(session)
     }
 
+    /// A session that was owed answers has gone: they are not kept, and what nobody else waits for is not asked.
+    pub(super) fn forget(&mut self, event_loop: &mut Loop<'_, Servers>, session: ConnId) {
+        self.inquiries.take_answers(session);
+        for deadline in self.inquiries.abandon(|session| event_loop.transport(session).is_some()) {
+            event_loop.cancel(deadline);
+        }
+    }
+
     /// Gives waiting questions to connections, old or new.
     fn pump(&mut self, event_loop: &mut Loop<'_, Servers>) {
         while let Some(upstream) = &self.upstream
@@ -292,3 +300,45 @@ impl Protocol<Servers> for Lookup {
 }
 
 const UNKNOWN_ERROR: &str = "UNKNOWN_ERROR";
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::net::SocketAddr;
+    use std::time::{Instant, SystemTime};
+
+    use super::*;
+    use crate::event_loop::{Endpoints, EventLoop, Request};
+    use crate::herd::topology::{Topology, Url};
+    use crate::places::question::Key;
+
+    /// Whom a request dials for, if it does.
+    fn connects(request: Request) -> Option<ConnId> {
+        if let Request::Connect { id, .. } = request { Some(id) } else { None }
+    }
+
+    #[test]
+    fn an_answer_to_a_session_that_is_lost_before_it_looks_is_forgotten() {
+        let topology = Topology::built_in();
+        let url = Url::parse("http://127.0.0.1:9999").expect("a URL");
+        let provider = Provider::google(url, Key::new("k").expect("a key"), None).expect("no TLS is needed");
+        let servers = Servers::new(&topology, &[topology.servers()[0].name.clone()], provider, 7);
+        let mut event_loop = EventLoop::new(servers, Instant::now(), SystemTime::UNIX_EPOCH);
+        event_loop.enter(|event_loop, servers| servers.start(event_loop));
+        let Some(Request::Listen { listener: door, .. }) = event_loop.poll_request() else {
+            panic!("clients come first")
+        };
+        while event_loop.poll_request().is_some() {}
+
+        let address = SocketAddr::from(([127, 0, 0, 1], 1));
+        let endpoints = Endpoints { peer: address, local: address };
+        let client = event_loop.accepted(door, endpoints).expect("it may come in");
+        event_loop.received(client, b"IAMAT a +1+1 5\nWHATSAT a 1 1\n");
+        let places = std::iter::from_fn(|| event_loop.poll_request()).find_map(connects).expect("Places is asked");
+        assert!(event_loop.connected(places, endpoints));
+        event_loop.received(places, b"HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{\"status\":\"OK\"}");
+        event_loop.lost(client, io::ErrorKind::ConnectionReset.into());
+        event_loop.advance(Instant::now(), SystemTime::UNIX_EPOCH);
+        assert!(event_loop.state().lookups.inquiries.holds_nothing());
+    }
+}

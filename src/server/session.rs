@@ -199,6 +199,9 @@ impl Protocol<Servers> for Session {
     fn connection_lost(&mut self, event_loop: &mut Loop<'_, Servers>, servers: &mut Servers, lost: Lost) {
         // A client's connection is plain TCP: it was made as soon as it was accepted.
         let Lost { id, peer: Some(peer), why } = lost else { return };
+        if self.replies.outstanding() > 0 {
+            servers.lookups.forget(event_loop, id);
+        }
         let server = servers.server(self.server);
         server.clients.leave(peer.ip());
         let name = server.name.as_str();

@@ -171,6 +171,27 @@ fn what_places_says_unasked_is_nobodys_answer() {
 }
 
 #[test]
+fn questions_of_those_who_left_are_not_asked() {
+    let mut world = herd_with(Behaviour::good(1, SLOW));
+    let (patient, hasty, joined) = (world.connect("Goloman"), world.connect("Goloman"), world.connect("Goloman"));
+    world.send(patient, b"IAMAT a +1+1 5\n");
+    for radius in 1..9 {
+        world.send(patient, format!("WHATSAT a {radius} 1\n").as_bytes());
+    }
+    world.pass(MOMENT);
+    for radius in 1..21 {
+        world.send(hasty, format!("WHATSAT a 10.{radius} 1\n").as_bytes());
+    }
+    world.pass(MOMENT);
+    world.send(joined, b"WHATSAT a 10.20 1\n");
+    world.pass(MOMENT);
+    world.sim.reset(world.client(hasty));
+    world.until("an answer", |world| world.heard(joined).0.ends_with(b"}\n\n"));
+    world.pass(3 * SLOW);
+    assert_eq!(traffic(&world), (8, 9), "eight of the patient one, and the one that somebody joined");
+}
+
+#[test]
 fn a_client_that_asks_ends_and_never_reads_is_dropped() {
     // Over the mark, where it counts as stalled; and below it, where the close waits.
     for (bytes, window) in [(400_000, 64 * 1024), (60_000, 1_024)] {
