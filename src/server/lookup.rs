@@ -22,6 +22,7 @@ use crate::herd::command::Radius;
 use crate::herd::position::Position;
 use crate::places::answer::Answer;
 use crate::places::question::Question;
+use crate::wire::escaped::Escaped;
 use crate::wire::http::{HttpError, Limits, Status};
 use crate::wire::http_response::{Response, ResponseDecoder};
 
@@ -159,12 +160,15 @@ impl Lookups {
             event_loop.cancel(deadline);
         }
         let answer = Rc::new(answer);
+        // It is Places that says it: it may be anything.
+        let status = answer.status().as_bytes();
+        let shown = Escaped(&status[..status.len().min(STATUS_SHOWN)]);
         for asker in askers {
             let (name, session) = (asker.server.as_str(), asker.session);
             if answer.status() == UNKNOWN_ERROR {
                 log::warn!(target: name, "{session} gets no places {question}: {detail}");
             } else {
-                log::info!(target: name, "{session} gets places {question}: {}", answer.status());
+                log::info!(target: name, "{session} gets places {question}: {shown}");
             }
             // One that has gone wants nothing.
             if event_loop.transport(session).is_some() {
@@ -300,6 +304,9 @@ impl Protocol<Servers> for Lookup {
 }
 
 const UNKNOWN_ERROR: &str = "UNKNOWN_ERROR";
+
+/// How much of a status is logged, in bytes.
+const STATUS_SHOWN: usize = 64;
 
 #[cfg(test)]
 mod tests {

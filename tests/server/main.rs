@@ -3,6 +3,7 @@
 mod hostile;
 mod limits;
 mod links;
+mod logs;
 mod loopback;
 mod places;
 mod repeats;

@@ -1,0 +1,106 @@
+//! What is logged, and what never is.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Mutex, MutexGuard};
+use std::thread::{self, ThreadId};
+use std::time::Duration;
+
+use log::{LevelFilter, Log, Metadata, Record};
+use proxy_herd::driver::sim::Weather;
+use proxy_herd::herd::topology::Topology;
+
+use crate::simulated::Simulated;
+use crate::upstream::{self, Behaviour};
+use crate::world::World;
+
+/// What the tests that want to know have logged, each on its thread.
+struct Kept(Mutex<Option<HashMap<ThreadId, Vec<String>>>>);
+
+impl Kept {
+    fn lines(&self) -> MutexGuard<'_, Option<HashMap<ThreadId, Vec<String>>>> {
+        self.0.lock().expect("nobody panics with it")
+    }
+}
+
+impl Log for Kept {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        self.lines().as_ref().is_some_and(|lines| lines.contains_key(&thread::current().id()))
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if self.enabled(record.metadata()) {
+            let line = format!("{} {} {}", record.level(), record.target(), record.args());
+            let mut lines = self.lines();
+            lines.get_or_insert_default().entry(thread::current().id()).or_default().push(line);
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+static KEPT: Kept = Kept(Mutex::new(None));
+
+/// Everything that is logged during `scene`.
+fn logged(scene: impl FnOnce()) -> Vec<String> {
+    // The second test to come finds it set.
+    let _ = log::set_logger(&KEPT);
+    log::set_max_level(LevelFilter::Trace);
+    let thread = thread::current().id();
+    KEPT.lines().get_or_insert_default().insert(thread, Vec::new());
+    scene();
+    KEPT.lines().as_mut().and_then(|lines| lines.remove(&thread)).expect("it was put there")
+}
+
+fn places() -> SocketAddr {
+    ([127, 0, 0, 1], 9_999).into()
+}
+
+/// One question to a Places that behaves like this, if it is there; what the client hears.
+fn ask(behaviour: Option<Behaviour>) -> Vec<u8> {
+    let mut world = Simulated::new(Topology::built_in(), &upstream::provider(places()), 7, Weather::default());
+    if let Some(behaviour) = behaviour {
+        let host = world.host("Welsh");
+        world.sim.enter(host, |event_loop, _| upstream::listen(event_loop, places(), behaviour));
+    }
+    let client = world.connect("Goloman");
+    world.send(client, b"IAMAT a +1+1 5\nWHATSAT a 1 2\n");
+    world.until("an answer", |world| world.heard(client).0.ends_with(b"}\n\n"));
+    std::mem::take(world.heard(client).0)
+}
+
+#[test]
+fn the_key_is_in_no_log_and_no_answer_whatever_places_does() {
+    let json = "{\"status\":\"OK\"}";
+    let answers = [
+        format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{json}", json.len()),
+        "HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n".to_owned(),
+        "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{".to_owned(),
+        "no HTTP\r\n\r\n".to_owned(),
+        String::new(),
+    ];
+    let late = Behaviour::good(1, Duration::from_secs(60));
+    let behaviours = answers.into_iter().map(|bytes| Some(Behaviour::bytes(bytes))).chain([None, Some(late)]);
+    for behaviour in behaviours {
+        let mut heard = Vec::new();
+        let lines = logged(|| heard = ask(behaviour));
+        assert!(lines.iter().any(|line| line.contains("places for within 1000 m of 1,1")), "the outcome is logged");
+        let heard = String::from_utf8(heard).expect("text");
+        for text in lines.iter().chain([&heard]) {
+            assert!(!text.contains("canary") && !text.contains("key=") && !text.contains("/maps/"), "{text}");
+        }
+    }
+    let debug = format!("{:?} {:#?}", upstream::provider(places()), upstream::provider(places()));
+    assert!(!debug.contains("canary"), "{debug}");
+}
+
+#[test]
+fn what_places_says_cannot_forge_or_flood_the_log() {
+    let json = format!("{{\"status\":\"OK\\nINFO Goloman forged {}\"}}", "x".repeat(1_000_000));
+    let bytes = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{json}", json.len());
+    let lines = logged(|| {
+        ask(Some(Behaviour::bytes(bytes)));
+    });
+    let outcome = lines.iter().find(|line| line.contains("gets places for")).expect("the outcome is logged");
+    assert!(!outcome.contains('\n') && outcome.len() < 300, "{} bytes", outcome.len());
+}
