@@ -194,9 +194,12 @@ impl Peer {
     }
 
     fn refuse(&mut self, transport: &mut Transport<'_, Servers>, name: &str, why: &str) {
-        // Both ends dial: one connection too many is nobody's fault.
-        let level = if why == DUPLICATE { log::Level::Info } else { log::Level::Warn };
-        log::log!(target: name, level, "{} is closed: {why}", transport.id());
+        // Of a neighbour that we dial again and again `left` complains, once.
+        if !matches!(self.phase, Phase::Hello(Some(_))) {
+            // Both ends dial: one connection too many is nobody's fault.
+            let level = if why == DUPLICATE { log::Level::Info } else { log::Level::Warn };
+            log::log!(target: name, level, "{} is closed: {why}", transport.id());
+        }
         say_err(transport, name, why);
         transport.close_slowly(GOODBYE_TIME);
         self.phase = Phase::Over(self.phase.neighbour(), why.to_owned());
@@ -247,6 +250,7 @@ impl Protocol<Servers> for Peer {
             fresh = true;
             match line {
                 Line::Whole(line) => self.obey(transport, servers, line),
+                Line::TooLong(_) if matches!(self.phase, Phase::Over(..)) => {}
                 Line::TooLong(_) => {
                     let name = servers.server(self.server).name.clone();
                     self.refuse(transport, name.as_str(), "the line is too long");

@@ -7,12 +7,14 @@ use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use log::{LevelFilter, Log, Metadata, Record};
-use proxy_herd::driver::sim::Weather;
+use proxy_herd::driver::sim::{Crash, Weather};
+use proxy_herd::event_loop::{Protocol, ServerSecurity, Transport};
 use proxy_herd::herd::topology::Topology;
+use proxy_herd::server::Servers;
 
 use crate::simulated::Simulated;
 use crate::upstream::{self, Behaviour};
-use crate::world::World;
+use crate::world::{self, World, name};
 
 /// What the tests that want to know have logged, each on its thread.
 struct Kept(Mutex<Option<HashMap<ThreadId, Vec<String>>>>);
@@ -103,4 +105,34 @@ fn what_places_says_cannot_forge_or_flood_the_log() {
     });
     let outcome = lines.iter().find(|line| line.contains("gets places for")).expect("the outcome is logged");
     assert!(!outcome.contains('\n') && outcome.len() < 300, "{} bytes", outcome.len());
+}
+
+/// Greets as a server of another herd.
+struct Stranger;
+
+impl Protocol<Servers> for Stranger {
+    fn connection_made(&mut self, transport: &mut Transport<'_, Servers>, _: &mut Servers) {
+        transport.write(b"HERD 1 alford Hands 0.1.0\n");
+    }
+
+    fn data_received(&mut self, _: &mut Transport<'_, Servers>, _: &mut Servers, _: &[u8]) {}
+}
+
+#[test]
+fn a_neighbour_that_cannot_be_had_is_complained_of_once() {
+    for stranger in [true, false] {
+        let mut world = Simulated::new(Topology::built_in(), &upstream::provider(places()), 7, Weather::default());
+        world::links_are_up(&mut world);
+        let (hands, welsh) = (world.host("Hands"), world.host("Welsh"));
+        let address = world.topology.find(&name("Hands")).expect("it is there").peers;
+        world.sim.crash(hands, Crash::Killed);
+        if stranger {
+            world.sim.enter(welsh, |event_loop, _| {
+                event_loop.listen(address, ServerSecurity::Plain, |_: &mut Servers| Stranger)
+            });
+        }
+        let lines = logged(|| world.pass(Duration::from_secs(60)));
+        let complaints: Vec<_> = lines.iter().filter(|line| line.starts_with("WARN Goloman")).collect();
+        assert!((1..=2).contains(&complaints.len()), "{} complaints: {complaints:#?}", complaints.len());
+    }
 }
