@@ -7,7 +7,10 @@ use proxy_herd::driver::sim::{ClientId, Crash, Weather};
 use proxy_herd::event_loop::{Protocol, ServerSecurity, Transport};
 use proxy_herd::herd::topology::Topology;
 use proxy_herd::server::Servers;
-use proxy_herd::server::limits::{PEER_HIGH_WATER, RETIRED_TIME, STALL_TIME};
+use proxy_herd::server::limits::{
+    LINE_TIME, LOOKUP_TIME, LOOKUPS, OUTSTANDING, PEER_HIGH_WATER, PING_AFTER, QUESTIONS_WAITING, RETIRED_TIME,
+    SILENCE_TIME, STALL_TIME,
+};
 
 use crate::simulated::Simulated;
 use crate::upstream::{self, Behaviour};
@@ -269,4 +272,112 @@ fn clocks_that_are_far_off_are_subtracted_all_the_same() {
     check(SystemTime::UNIX_EPOCH - Duration::from_secs(10), "-10", "+0.000");
     check(SystemTime::UNIX_EPOCH - 100 * year, "9223372036854775807.999999999", "-9223372040008375807.999");
     check(SystemTime::UNIX_EPOCH + 100 * year, "-9223372036854775807.999999999", "+9223372040008375808.000");
+}
+
+#[test]
+fn answers_do_not_buy_time_for_a_line() {
+    let mut world = herd_with(Behaviour::good(1, SLOW));
+    let client = world.connect("Goloman");
+    world.send(client, b"IAMAT a +1+1 5\n");
+    for radius in 1..=24 {
+        world.send(client, format!("WHATSAT a {radius} 1\n").as_bytes());
+    }
+    world.send(client, b"slow");
+    // Eight answers after two, four and six seconds.
+    world.pass(LINE_TIME - MOMENT);
+    assert_eq!(world.heard(client).0.windows(3).filter(|end| end == b"}\n\n").count(), 24);
+    assert!(!world.heard(client).1);
+    world.pass(2 * MOMENT);
+    assert!(world.heard(client).0.ends_with(b"? slow\n") && world.heard(client).1);
+}
+
+#[test]
+fn a_question_too_many_is_answered_at_once() {
+    let mut world = herd_with(Behaviour::good(1, Duration::from_secs(60)));
+    let first = world.connect("Goloman");
+    world.send(first, b"IAMAT a +1+1 5\n");
+    world.pass(MOMENT);
+    let mut left = LOOKUPS + QUESTIONS_WAITING;
+    while left > 0 {
+        let client = world.connect("Goloman");
+        for _ in 0..left.min(OUTSTANDING) {
+            world.send(client, format!("WHATSAT a 1.{left:04} 1\n").as_bytes());
+            left -= 1;
+        }
+    }
+    world.pass(MOMENT);
+    world.send(first, b"WHATSAT a 1.0001 1\n");
+    world.pass(MOMENT);
+    assert!(!world.heard(first).0.ends_with(b"\n\n"), "a question that is open already can be joined");
+    let late = world.connect("Hands");
+    world.send(late, b"WHATSAT a 50 1\n");
+    let late_here = world.connect("Goloman");
+    world.send(late_here, b"WHATSAT a 50 1\nx\n");
+    world.pass(MOMENT);
+    let heard = String::from_utf8_lossy(world.heard(late_here).0).into_owned();
+    assert!(heard.contains("\"status\" : \"UNKNOWN_ERROR\"") && heard.ends_with("}\n\n? x\n"), "{heard}");
+    assert!(!world.heard(late).0.ends_with(b"\n\n"), "another process has questions of its own");
+    world.pass(LOOKUP_TIME);
+    assert!(world.heard(first).0.ends_with(b"}\n\n"), "all are given up in time");
+}
+
+#[test]
+fn a_machine_that_was_off_for_a_moment_is_linked_again() {
+    for server in ["Goloman", "Wilkes"] {
+        let mut world = herd(Weather::default());
+        let host = world.host(server);
+        world.sim.crash(host, Crash::Silent);
+        world.pass(MOMENT);
+        let provider = upstream::provider(places());
+        world.sim.restart(host, Servers::new(&world.topology, &[name(server)], provider, 8));
+        world.sim.enter(host, |event_loop, servers| servers.start(event_loop));
+        // Its neighbours do not know that it was away until they ask.
+        world.pass(PING_AFTER + SLOW);
+        world::links_are_up(&mut world);
+        world.pass(MOMENT);
+        world::links_are_up(&mut world);
+    }
+}
+
+#[test]
+fn garbage_of_neighbours_harms_nobody() {
+    let mut world = without_hands();
+    let mut dice = fastrand::Rng::with_seed(7);
+    let words: [&[u8]; 12] = [
+        HELLO,
+        b"HERD 1 ",
+        b"AT Hands +0.000000000 k +1+1 ",
+        b"AT ",
+        b"PING\n",
+        b"PONG",
+        b"DIGEST ",
+        b"ERR ",
+        b"\n",
+        b"\0\xff\r ",
+        b"9223372036854775807.999999999\n",
+        b"5\n",
+    ];
+    let address = world.topology.find(&name("Goloman")).expect("it is there").peers;
+    for _ in 0..500 {
+        let guest = world.sim.connect(address);
+        if dice.bool() {
+            world.sim.send(guest, HELLO);
+        }
+        for _ in 0..dice.usize(..20) {
+            world.sim.send(guest, words[dice.usize(..words.len())]);
+        }
+        match dice.u8(..3) {
+            0 => world.sim.reset(guest),
+            1 => world.sim.half_close(guest),
+            _ => {}
+        }
+        world.pass(Duration::from_millis(dice.u64(..20)));
+    }
+    world.pass(SILENCE_TIME);
+    assert_eq!(world.links_up("Goloman"), 2);
+    let hands = world.host("Hands");
+    let provider = upstream::provider(places());
+    world.sim.restart(hands, Servers::new(&world.topology, &[name("Hands")], provider, 8));
+    world.sim.enter(hands, |event_loop, servers| servers.start(event_loop));
+    world::links_are_up(&mut world);
 }
