@@ -1,10 +1,14 @@
 //! Places that is slow, absent or broken: what the clients are told, and that nobody else notices.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use proxy_herd::driver::sim::Weather;
-use proxy_herd::herd::topology::Topology;
+use proxy_herd::event_loop::{Protocol, ServerSecurity, Transport};
+use proxy_herd::herd::topology::{Topology, Url};
+use proxy_herd::places::question::Key;
+use proxy_herd::server::{Provider, Servers};
 
 use crate::loopback::Loopback;
 use crate::script;
@@ -220,5 +224,85 @@ fn an_old_question_does_not_end_a_new_one() {
         let heard = String::from_utf8(std::mem::take(world.heard(client).0)).expect("text");
         assert!(heard.contains("\"status\" : \"OK\""), "{heard}");
         world.pass(pause);
+    }
+}
+
+#[test]
+fn heads_and_bodies_have_limits() {
+    let ok = |text: &str| text.contains("\"status\" : \"OK\"");
+    let check = |head: usize, body: usize, fits: bool| {
+        let json = "{\"status\" : \"OK\"}";
+        let start = format!("HTTP/1.1 200 OK\r\nContent-Length: {body}\r\nX: ");
+        let padding = "x".repeat(head - start.len() - "\r\n\r\n".len());
+        let body = format!("{{{}{}", " ".repeat(body - json.len()), &json[1..]);
+        let (heard, _) = answer(Some(Behaviour::bytes([start, padding, "\r\n\r\n".into(), body].concat())));
+        assert_eq!(ok(&heard), fits, "a head of {head} bytes");
+    };
+    let (head, body) = (16 * 1024, 2 * 1024 * 1024);
+    check(head, body, true);
+    check(head + 1, body, false);
+    check(head, body + 1, false);
+}
+
+#[test]
+fn nothing_is_cached() {
+    let mut world = herd(Some(Behaviour::good(1, Duration::ZERO)), Weather::default());
+    let client = world.connect("Goloman");
+    world.send(client, b"IAMAT a +1+1 5\n");
+    for questions in 1..4 {
+        world.send(client, b"WHATSAT a 1 1\n");
+        world.until("an answer", |world| world.heard(client).0.ends_with(b"}\n\n"));
+        world.heard(client).0.clear();
+        assert_eq!(traffic(&world), (1, questions));
+    }
+}
+
+#[test]
+fn a_report_and_its_places_leave_in_one_write() {
+    let mut world = herd(Some(Behaviour::good(1, SLOW)), Weather::default());
+    let client = world.connect("Goloman");
+    world.send(client, b"IAMAT a +1+1 5\n");
+    world.until("a reply", |world| world.heard(client).0.ends_with(b"\n"));
+    world.heard(client).0.clear();
+    world.send(client, b"WHATSAT a 1 1\n");
+    world.until("something", |world| !world.heard(client).0.is_empty());
+    // The simulator moves a write as one piece in this weather.
+    assert!(world.heard(client).0.starts_with(b"AT Goloman ") && world.heard(client).0.ends_with(b"}\n\n"));
+}
+
+#[test]
+fn a_places_without_a_good_certificate_is_not_asked() {
+    let key = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
+    let private = rustls::pki_types::PrivateKeyDer::try_from(key.signing_key.serialize_der()).expect("PKCS #8");
+    let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .and_then(|config| config.with_no_client_auth().with_single_cert(vec![key.cert.der().clone()], private))
+        .expect("a configuration");
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("ca.pem");
+    std::fs::write(&file, key.cert.pem()).expect("a file");
+    for (ca_file, trusted) in [(None, false), (Some(file.as_path()), true)] {
+        let url = Url::parse("https://127.0.0.1:9999").expect("a URL");
+        let provider = Provider::google(url, Key::new("canary").expect("a key"), ca_file).expect("the file is good");
+        let mut world = Simulated::new(Topology::built_in(), &provider, 7, Weather::default());
+        let (host, security) = (world.host("Welsh"), ServerSecurity::Tls(Arc::new(config.clone())));
+        world.sim.enter(host, |event_loop, _| {
+            event_loop.listen(places(), security, |_: &mut Servers| Fixed(Behaviour::good(1, Duration::ZERO).answer))
+        });
+        let client = world.connect("Goloman");
+        world.send(client, b"IAMAT a +1+1 5\nWHATSAT a 1 1\n");
+        world.until("an answer", |world| world.heard(client).0.ends_with(b"}\n\n"));
+        let heard = String::from_utf8_lossy(world.heard(client).0).into_owned();
+        let status = if trusted { "OK" } else { "UNKNOWN_ERROR" };
+        assert!(heard.contains(&format!("\"status\" : \"{status}\"")), "{heard}");
+    }
+}
+
+/// Answers whatever comes with the same bytes.
+struct Fixed(Vec<u8>);
+
+impl Protocol<Servers> for Fixed {
+    fn data_received(&mut self, transport: &mut Transport<'_, Servers>, _: &mut Servers, _: &[u8]) {
+        transport.write(&self.0);
     }
 }
