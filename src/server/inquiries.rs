@@ -7,7 +7,7 @@ use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 
 use super::limits::QUESTIONS_WAITING;
-use super::replies::Ticket;
+use super::replies::{Answered, Ticket};
 use crate::event_loop::{CallId, ConnId};
 use crate::herd::command::Bound;
 use crate::herd::name::ServerName;
@@ -36,13 +36,6 @@ struct Inquiry {
     deadline: Option<CallId>,
 }
 
-/// An answer on its way to a session.
-pub(super) struct Answered {
-    pub(super) ticket: Ticket,
-    bound: Bound,
-    answer: Rc<Answer>,
-}
-
 /// What becomes of a question.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Opened {
@@ -52,13 +45,6 @@ pub(super) enum Opened {
     Joined,
     /// Too many wait.
     Refused,
-}
-
-impl Answered {
-    /// The text that the session sends after the report.
-    pub(super) fn text(&self) -> Vec<u8> {
-        self.answer.text(self.bound.as_usize())
-    }
 }
 
 impl Inquiries {

@@ -13,8 +13,9 @@ use std::time::Duration;
 pub(super) use super::inquiries::Asker;
 
 use super::Servers;
-use super::inquiries::{Answered, Inquiries, Opened};
+use super::inquiries::{Inquiries, Opened};
 use super::limits::{LOOKUP_IDLE_TIME, LOOKUP_TIME, LOOKUPS};
+use super::replies::Answered;
 use super::standin;
 use super::trust::{Provider, Upstream};
 use crate::event_loop::{AfterEof, ConnId, Loop, Lost, Protocol, Transport};

@@ -1,9 +1,14 @@
 //! The replies of one client, in the order of its commands, though some are finished before others.
 //!
-//! A reply that nothing waits in front of is not kept here at all. It knows no transport: it is told what is finished and
-//! says what may be sent.
+//! A reply that nothing waits in front of is not kept here at all. The places of an answer are shared by all who asked,
+//! and become a client's own text when it leaves: so answers cost a client that does not read next to nothing. It knows
+//! no transport: it is told what is finished and says what may be sent.
 
 use std::collections::VecDeque;
+use std::rc::Rc;
+
+use crate::herd::command::Bound;
+use crate::places::answer::Answer;
 
 /// The replies that cannot be sent yet.
 #[derive(Default)]
@@ -11,9 +16,9 @@ pub(super) struct Replies {
     waiting: VecDeque<Reply>,
     /// The number of the first one.
     first: u32,
-    /// How many of them are not finished.
+    /// How many of them want places, whether these have come or not.
     outstanding: usize,
-    /// How many bytes the finished ones have.
+    /// How many bytes the others have.
     held: usize,
 }
 
@@ -22,9 +27,18 @@ pub(super) struct Replies {
 pub(super) struct Ticket(u32);
 
 enum Reply {
-    /// Begins like this and is not finished.
+    /// Begins like this; the places have not come.
     Begun(Vec<u8>),
+    /// Begins like this and ends with these places.
+    Answered(Vec<u8>, Answered),
     Finished(Vec<u8>),
+}
+
+/// The places that one reply waits for: an answer, and how much of it.
+pub(super) struct Answered {
+    pub(super) ticket: Ticket,
+    pub(super) bound: Bound,
+    pub(super) answer: Rc<Answer>,
 }
 
 impl Replies {
@@ -33,12 +47,12 @@ impl Replies {
         self.waiting.is_empty()
     }
 
-    /// How many are not finished.
+    /// How many wait for places, or to be sent with them.
     pub(super) fn outstanding(&self) -> usize {
         self.outstanding
     }
 
-    /// How many bytes of finished replies are held back.
+    /// How many bytes of the other replies are held back.
     pub(super) fn held(&self) -> usize {
         self.held
     }
@@ -57,25 +71,33 @@ impl Replies {
         ticket
     }
 
-    /// The rest of a reply has come. A ticket that was used already finds nothing.
-    pub(super) fn finish(&mut self, ticket: Ticket, rest: &[u8]) {
-        let place = ticket.0.wrapping_sub(self.first) as usize;
+    /// The places for a reply have come. A ticket that was used already finds nothing.
+    pub(super) fn finish(&mut self, answered: Answered) {
+        let place = answered.ticket.0.wrapping_sub(self.first) as usize;
         let Some(reply) = self.waiting.get_mut(place) else { return };
         if let Reply::Begun(start) = reply {
-            let mut whole = std::mem::take(start);
-            whole.extend_from_slice(rest);
-            self.outstanding -= 1;
-            self.held += whole.len();
-            *reply = Reply::Finished(whole);
+            *reply = Reply::Answered(std::mem::take(start), answered);
         }
     }
 
     /// The next reply that may be sent.
     pub(super) fn next(&mut self) -> Option<Vec<u8>> {
-        let Some(Reply::Finished(_)) = self.waiting.front() else { return None };
-        let Some(Reply::Finished(reply)) = self.waiting.pop_front() else { return None };
+        let reply = match self.waiting.pop_front()? {
+            begun @ Reply::Begun(_) => {
+                self.waiting.push_front(begun);
+                return None;
+            }
+            Reply::Answered(mut start, Answered { bound, answer, .. }) => {
+                self.outstanding -= 1;
+                start.extend_from_slice(&answer.text(bound.as_usize()));
+                start
+            }
+            Reply::Finished(reply) => {
+                self.held -= reply.len();
+                reply
+            }
+        };
         self.first = self.first.wrapping_add(1);
-        self.held -= reply.len();
         if self.waiting.is_empty() {
             self.waiting = VecDeque::new();
         }
@@ -87,19 +109,34 @@ impl Replies {
 mod tests {
     use super::*;
 
+    fn answered(ticket: Ticket, message: &str) -> Answered {
+        let bound = Bound::parse(b"1").expect("a bound");
+        Answered { ticket, bound, answer: Rc::new(Answer::unknown_error(message)) }
+    }
+
+    /// The replies that may be sent, each as its first byte and whether it holds the message.
+    fn sent(replies: &mut Replies, messages: &[&str]) -> Vec<String> {
+        let all: Vec<Vec<u8>> = std::iter::from_fn(|| replies.next()).collect();
+        let shown = all.iter().map(|reply| {
+            let text = String::from_utf8_lossy(reply);
+            let message = messages.iter().find(|message| text.contains(**message)).unwrap_or(&"");
+            format!("{}{message}", &text[..1])
+        });
+        shown.collect()
+    }
+
     #[test]
     fn replies_leave_in_the_order_of_the_commands() {
         let mut replies = Replies::default();
-        let first = replies.begin(b"a:");
+        let first = replies.begin(b"a");
         replies.hold(b"b");
-        let third = replies.begin(b"c:");
+        let third = replies.begin(b"c");
         replies.hold(b"d");
-        replies.finish(third, b"3");
-        assert_eq!((replies.next(), replies.outstanding(), replies.held()), (None, 1, 5));
-        replies.finish(first, b"1");
-        replies.finish(first, b"again");
-        let all: Vec<Vec<u8>> = std::iter::from_fn(|| replies.next()).collect();
-        assert_eq!(all, [b"a:1".to_vec(), b"b".to_vec(), b"c:3".to_vec(), b"d".to_vec()]);
+        replies.finish(answered(third, "three"));
+        assert_eq!((replies.next(), replies.outstanding(), replies.held()), (None, 2, 2));
+        replies.finish(answered(first, "one"));
+        replies.finish(answered(first, "again"));
+        assert_eq!(sent(&mut replies, &["one", "again", "three"]), ["aone", "b", "cthree", "d"]);
         assert!(replies.is_empty());
         assert_eq!((replies.outstanding(), replies.held()), (0, 0));
     }
@@ -107,13 +144,13 @@ mod tests {
     #[test]
     fn a_ticket_of_a_reply_that_has_left_finds_nothing() {
         let mut replies = Replies::default();
-        let old = replies.begin(b"");
-        replies.finish(old, b"1");
-        assert_eq!(replies.next(), Some(b"1".to_vec()));
-        let new = replies.begin(b"");
-        replies.finish(old, b"wrong");
+        let old = replies.begin(b"x");
+        replies.finish(answered(old, "old"));
+        assert_eq!(sent(&mut replies, &["old"]), ["xold"]);
+        let new = replies.begin(b"x");
+        replies.finish(answered(old, "wrong"));
         assert_eq!(replies.next(), None);
-        replies.finish(new, b"2");
-        assert_eq!(replies.next(), Some(b"2".to_vec()));
+        replies.finish(answered(new, "new"));
+        assert_eq!(sent(&mut replies, &["wrong", "new"]), ["xnew"]);
     }
 }

@@ -9,11 +9,13 @@
 //!
 //! What a line means is `herd::node`'s business; here its effects are carried out.
 
+use std::rc::Rc;
+
 use super::limits::{
     CLIENT_LINE, GOODBYE_TIME, HELD_REPLIES, IDLE_TIME, LINE_TIME, OUTSTANDING, REFUSED_COPY, STALL_TIME,
 };
 use super::lookup::Asker;
-use super::replies::Replies;
+use super::replies::{Answered, Replies};
 use super::{ServerId, Servers, peer};
 use crate::event_loop::{AfterEof, Loop, Lost, Protocol, Transport};
 use crate::herd::node::{Effect, Origin};
@@ -63,6 +65,10 @@ impl Session {
     fn run(&mut self, transport: &mut Transport<'_, Servers>, servers: &mut Servers, data: &[u8]) {
         let mut fresh = self.lines.is_empty();
         let Self { server, stage, lines, replies, .. } = self;
+        if !replies.is_empty() {
+            let name = servers.server(*server).name.clone();
+            flush(name.as_str(), transport, replies);
+        }
         let mut feed = lines.feed(data);
         while may_go_on(replies, transport) && *stage != Stage::Leaving {
             match feed.next() {
@@ -163,10 +169,8 @@ impl Protocol<Servers> for Session {
     /// An answer of Places has come, or the server stops.
     fn woken(&mut self, transport: &mut Transport<'_, Servers>, servers: &mut Servers) {
         for answered in servers.lookups.take_answers(transport.id()) {
-            self.replies.finish(answered.ticket, &answered.text());
+            self.replies.finish(answered);
         }
-        let name = servers.server(self.server).name.clone();
-        flush(name.as_str(), transport, &mut self.replies);
         self.run(transport, servers, &[]);
         if servers.is_draining() && self.stage == Stage::Talking && !transport.is_closing() {
             self.stage = Stage::Leaving;
@@ -238,7 +242,7 @@ fn obey(
                 let ticket = replies.begin(report);
                 let asker = Asker { session: transport.id(), server: server.name.clone(), ticket, bound };
                 if let Err(busy) = lookups.ask(&mut transport.event_loop(), &position, radius, asker) {
-                    replies.finish(ticket, &busy.text(bound.as_usize()));
+                    replies.finish(Answered { ticket, bound, answer: Rc::new(busy) });
                     flush(name, transport, replies);
                 }
             }
@@ -256,8 +260,11 @@ fn say(name: &str, transport: &mut Transport<'_, Servers>, replies: &mut Replies
     }
 }
 
+/// Sends the replies that may be sent, as long as the client reads.
 fn flush(name: &str, transport: &mut Transport<'_, Servers>, replies: &mut Replies) {
-    while let Some(reply) = replies.next() {
+    while !transport.is_writing_paused()
+        && let Some(reply) = replies.next()
+    {
         send(name, transport, &reply);
     }
 }

@@ -11,9 +11,10 @@ use proxy_herd::driver::sim::{Crash, Weather};
 use proxy_herd::event_loop::{Protocol, ServerSecurity, Transport};
 use proxy_herd::herd::topology::Topology;
 use proxy_herd::server::Servers;
+use proxy_herd::server::limits::STALL_TIME;
 
 use crate::simulated::Simulated;
-use crate::upstream::{self, Behaviour};
+use crate::upstream::{self, Behaviour, Then};
 use crate::world::{self, World, name};
 
 /// What the tests that want to know have logged, each on its thread.
@@ -135,4 +136,29 @@ fn a_neighbour_that_cannot_be_had_is_complained_of_once() {
         let complaints: Vec<_> = lines.iter().filter(|line| line.starts_with("WARN Goloman")).collect();
         assert!((1..=2).contains(&complaints.len()), "{} complaints: {complaints:#?}", complaints.len());
     }
+}
+
+/// The length of an answer.
+const LONG: usize = 30_000;
+
+#[test]
+fn a_client_that_asks_much_and_reads_nothing_costs_little() {
+    let lines = logged(|| {
+        let mut world = Simulated::new(Topology::built_in(), &upstream::provider(places()), 7, Weather::default());
+        let host = world.host("Welsh");
+        let json = format!("{{\"results\":[{{\"name\":\"{}\"}}],\"status\":\"OK\"}}", "x".repeat(LONG));
+        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{json}", json.len());
+        let behaviour = Behaviour { then: Then::KeepOpen, ..Behaviour::bytes(answer) };
+        world.sim.enter(host, |event_loop, _| upstream::listen(event_loop, places(), behaviour));
+        let client = world.connect("Goloman");
+        world.pass(Duration::from_millis(1));
+        world.sim.stop_reading(world.client(client));
+        world.send(client, format!("IAMAT a +1+1 5\n{}", "WHATSAT a 1 20\n".repeat(1_000)).as_bytes());
+        world.pass(STALL_TIME);
+        world.pass(STALL_TIME);
+    });
+    let dropped = lines.iter().find_map(|line| line.split("did not read for 60s; ").nth(1)).expect("it is dropped");
+    let bytes: usize = dropped.strip_suffix(" bytes are dropped").expect("so many").parse().expect("a number");
+    // What asyncio's mark lets through, and the reply that went over it.
+    assert!((16 * 1024..64 * 1024 + 2 * LONG).contains(&bytes), "{bytes} bytes waited for it");
 }
