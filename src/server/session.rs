@@ -163,6 +163,8 @@ impl Protocol<Servers> for Session {
     }
 
     fn resume_writing(&mut self, transport: &mut Transport<'_, Servers>, servers: &mut Servers) {
+        // It reads: should it be given so much at once that it has to read on, its time for that begins anew.
+        self.pace = Pace::Idle;
         self.run(transport, servers, &[]);
     }
 

@@ -381,3 +381,27 @@ fn garbage_of_neighbours_harms_nobody() {
     world.sim.enter(hands, |event_loop, servers| servers.start(event_loop));
     world::links_are_up(&mut world);
 }
+
+#[test]
+fn a_client_that_reads_slowly_is_not_one_that_does_not_read() {
+    let mut world = herd(Weather { window: 16 * 1024, ..Weather::default() });
+    let host = world.host("Welsh");
+    let json = format!("{{\"results\":[{{\"name\":\"{}\"}}],\"status\":\"OK\"}}", "x".repeat(30_000));
+    let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{json}", json.len());
+    world.sim.enter(host, |event_loop, _| upstream::listen(event_loop, places(), Behaviour::bytes(answer)));
+    let client = world.connect("Goloman");
+    world.pass(MOMENT);
+    world.sim.stop_reading(world.client(client));
+    world.send(client, format!("IAMAT a +1+1 5\n{}", "WHATSAT a 1 1\n".repeat(OUTSTANDING)).as_bytes());
+    // A window of 16 KiB every ten seconds: the low-water mark is reached twice a minute.
+    for _ in 0..OUTSTANDING * json.len() / (16 * 1024) + 2 {
+        world.pass(STALL_TIME / 6);
+        world.sim.go_on_reading(world.client(client));
+        world.sim.stop_reading(world.client(client));
+    }
+    assert_eq!(clients(&world), Some(1));
+    world.sim.go_on_reading(world.client(client));
+    world.pass(MOMENT);
+    let ends = world.heard(client).0.windows(3).filter(|end| end == b"}\n\n").count();
+    assert_eq!(ends, OUTSTANDING);
+}
