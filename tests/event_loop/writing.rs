@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use proxy_herd::driver::sim::{ClientId, Ending, HostId, Sim, Weather};
-use proxy_herd::event_loop::Transport;
+use proxy_herd::event_loop::{Loop, Transport};
 
 use crate::recorder::{Journal, On, listen_only};
 use crate::stage::{LONG, address, bytes, calm, check, in_every_weather, serve, told, with};
@@ -225,22 +225,27 @@ fn close_from_resume_writing_gives_one_lost() {
     );
 }
 
+/// Writes now and again and again, until there is nobody to write to.
+fn write_on(event_loop: &mut Loop<'_, Journal>, journal: &mut Journal) {
+    if let Some(mut transport) = event_loop.transport(journal.id("s1")) {
+        transport.write(b"to nobody, perhaps");
+        assert!(!transport.is_closing(), "whatever has happened, `write` does not tell");
+        event_loop.call_later(Duration::from_millis(1), write_on);
+    }
+}
+
 #[test]
 fn write_error_reported_by_connection_lost_not_by_write() {
     check(
         |on, transport, _| {
             if let On::Data(_) = on {
                 transport.pause_reading();
-                transport.event_loop().call_later(LONG / 2, |event_loop, journal| {
-                    let mut transport = event_loop.transport(journal.id("s1")).expect("nobody has noticed the reset");
-                    transport.write(b"to nobody");
-                    assert!(!transport.is_closing());
-                });
+                transport.event_loop().call_soon(write_on);
             }
         },
         |sim, client| {
             sim.send(client, b"x");
-            sim.run_for(LONG / 3);
+            sim.run_for(Duration::from_millis(100));
             sim.reset(client);
         },
         &["made", "data x", "lost ConnectionReset"],
