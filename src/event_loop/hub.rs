@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use slab::Slab;
 
+use super::Handler;
 use super::buffer::Spares;
 use super::channel::{Channel, Security};
 use super::connection::{Connection, Endpoints, Flow, Phase, Reading, Writing};
@@ -18,8 +19,8 @@ use super::id::{CallId, ConnId, ListenerId};
 use super::listener::Listener;
 use super::protocol::{Protocol, ProtocolFactory};
 use super::request::{Request, Signal};
+use super::schedule::Call;
 use super::timers::{Due, Timers};
-use super::{Callback, Handler};
 
 /// See the file's head.
 pub(super) struct Hub<S> {
@@ -38,10 +39,10 @@ pub(super) struct Hub<S> {
     pub(super) handlers: Vec<(Signal, Option<Handler<S>>)>,
     pub(super) stopped: bool,
     dirty: VecDeque<ConnId>,
-    calls: Slab<Call<S>>,
+    pub(super) calls: Slab<Call<S>>,
     spares: Spares,
     pub(super) generations: u32,
-    serials: u64,
+    pub(super) serials: u64,
 }
 
 /// What runs at the next turn.
@@ -49,14 +50,6 @@ pub(super) struct Hub<S> {
 pub(super) enum Ready {
     Call(CallId),
     Wake(ConnId),
-}
-
-/// A callback that waits.
-struct Call<S> {
-    serial: u64,
-    /// When, if it is not simply the next turn's.
-    when: Option<Instant>,
-    callback: Callback<S>,
 }
 
 /// A callback that a protocol is owed.
@@ -396,84 +389,6 @@ impl<S> Hub<S> {
             self.ready.push_back(Ready::Wake(id));
         }
     }
-
-    // Time.
-
-    /// So long from now; what is beyond the clock is merely far away.
-    pub(super) fn after(&self, delay: Duration) -> Instant {
-        self.now + delay.min(FAR)
-    }
-
-    pub(super) fn set_deadline(&mut self, id: ConnId, at: Option<Instant>) {
-        let Some(connection) = self.live(id) else { return };
-        connection.deadline.at = at;
-        let Some(at) = at else { return };
-        let replaced = match connection.deadline.alarm {
-            Some(alarm) if alarm <= at => return,
-            alarm => alarm.is_some(),
-        };
-        connection.deadline.alarm = Some(at);
-        self.timers.schedule(at, Due::Deadline(id));
-        if replaced {
-            self.note_stale();
-        }
-    }
-
-    /// An entry of the timers has come up: true if the connection's deadline has really passed.
-    pub(super) fn deadline_passed(&mut self, id: ConnId, when: Instant) -> bool {
-        let now = self.now;
-        let current = self.live(id).filter(|connection| connection.deadline.alarm == Some(when));
-        let Some(connection) = current else {
-            self.timers.forget_stale();
-            return false;
-        };
-        connection.deadline.alarm = None;
-        match connection.deadline.at {
-            Some(at) if at <= now => {
-                connection.deadline.at = None;
-                true
-            }
-            later => {
-                self.set_deadline(id, later);
-                false
-            }
-        }
-    }
-
-    fn note_stale(&mut self) {
-        let Self { timers, connections, calls, .. } = self;
-        timers.note_stale(|when, due| match due {
-            Due::Call(id) => calls.get(id.index).is_some_and(|call| call.serial == id.serial),
-            Due::Deadline(id) => connections.get(id.index()).is_some_and(|connection| {
-                connection.generation == id.generation() && connection.deadline.alarm == Some(when)
-            }),
-            Due::Attempt(_) | Due::Bind(_) | Due::Accept(_) => true,
-        });
-    }
-
-    /// `when` is `None` for the next turn.
-    pub(super) fn call(&mut self, when: Option<Instant>, callback: Callback<S>) -> CallId {
-        self.serials += 1;
-        let serial = self.serials;
-        let id = CallId { index: self.calls.insert(Call { serial, when, callback }), serial };
-        match when {
-            Some(when) => self.timers.schedule(when, Due::Call(id)),
-            None => self.ready.push_back(Ready::Call(id)),
-        }
-        id
-    }
-
-    pub(super) fn take_call(&mut self, id: CallId) -> Option<Callback<S>> {
-        let current = self.calls.get(id.index).is_some_and(|call| call.serial == id.serial);
-        current.then(|| self.calls.remove(id.index).callback)
-    }
-
-    pub(super) fn cancel(&mut self, id: CallId) {
-        let timed = self.calls.get(id.index).is_some_and(|call| call.when.is_some());
-        if self.take_call(id).is_some() && timed {
-            self.note_stale();
-        }
-    }
 }
 
 /// How long a name may take to be looked up and an address to answer, all attempts together.
@@ -484,6 +399,3 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How many bytes are thrown away, at the most, for a peer that goes on sending after it was answered.
 const LINGER_BYTES: usize = 256 * 1024;
-
-/// The longest delay: 100 years.
-const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);

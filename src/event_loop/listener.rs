@@ -32,6 +32,8 @@ pub(super) enum ListenerPhase {
     Listening,
     /// Bound; accepts again when file descriptors may have become free.
     OutOfDescriptors,
+    /// Closed. The slot is free again once the driver has heard of it.
+    Closed,
 }
 
 impl Listener {
@@ -71,12 +73,14 @@ impl<S> Hub<S> {
     }
 
     pub(super) fn listener(&mut self, id: ListenerId) -> Option<&mut Listener> {
-        self.listeners.get_mut(id.index()).filter(|listener| listener.generation == id.generation())
+        let listener = self.listeners.get_mut(id.index())?;
+        let alive = listener.generation == id.generation() && listener.phase != ListenerPhase::Closed;
+        alive.then_some(listener)
     }
 
     pub(super) fn unlisten(&mut self, id: ListenerId) {
-        if self.listener(id).is_some() {
-            self.listeners.remove(id.index());
+        if let Some(listener) = self.listener(id) {
+            listener.phase = ListenerPhase::Closed;
             self.requests.push_back(Request::Unlisten { listener: id });
         }
     }

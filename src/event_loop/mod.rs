@@ -7,24 +7,26 @@
 //! Rules:
 //! - Callbacks never nest. What a callback wants done to connections is done at once; what would have to call somebody
 //!   is put on a list, and `settle` works the list off after the callback has returned, before any other event.
-//! - There is one place where protocols are called: `EventLoop::dispatch`.
+//! - There is one place where protocols are called: `EventLoop::dispatch`, in `dispatch`.
 //! - The loop owns neither sockets nor clocks. A driver does ([`crate::driver`]): it calls the methods under *inputs* with
 //!   what happened, then does what the methods under *outputs* hand out, in turns:
 //!   [`advance`](EventLoop::advance), inputs, [`end_turn`](EventLoop::end_turn), outputs, and sleeps until
 //!   [`next_deadline`](EventLoop::next_deadline).
 //!
-//! Reading order: [`Protocol`], [`Transport`], [`Loop`], this file; then `hub`, `connection`, `channel`.
+//! Reading order: [`Protocol`], [`Transport`], [`Loop`], this file, `dispatch`; then `hub`, `connection`, `channel`.
 
 mod buffer;
 mod channel;
 mod connection;
 mod dial;
+mod dispatch;
 mod handle;
 mod hub;
 mod id;
 mod listener;
 mod protocol;
 mod request;
+mod schedule;
 mod timers;
 mod transport;
 
@@ -41,9 +43,10 @@ pub use self::protocol::{AfterEof, Lost, Protocol, ProtocolFactory};
 pub use self::request::{Request, Signal};
 pub use self::transport::Transport;
 
-use self::channel::{Channel, Step};
-use self::connection::{Phase, Reading, Writing};
-use self::hub::{Hub, Owed, Ready};
+use self::channel::Channel;
+use self::connection::Phase;
+use self::dispatch::put;
+use self::hub::{Hub, Ready};
 use self::listener::ListenerPhase;
 use self::timers::Due;
 
@@ -275,8 +278,13 @@ impl<S> EventLoop<S> {
     /// The next thing to do.
     pub fn poll_request(&mut self) -> Option<Request> {
         let request = self.hub.requests.pop_front()?;
-        if let Request::Close { id } = request {
-            self.hub.release(id);
+        match request {
+            Request::Close { id } => self.hub.release(id),
+            Request::Unlisten { listener } => {
+                self.hub.listeners.remove(listener.index());
+                self.factories[listener.index()] = None;
+            }
+            _ => {}
         }
         Some(request)
     }
@@ -313,174 +321,4 @@ impl<S> EventLoop<S> {
     pub fn is_stopped(&self) -> bool {
         self.hub.stopped
     }
-}
-
-/// In between: calls.
-impl<S> EventLoop<S> {
-    /// Calls one protocol: the only place where that happens, but for `connection_lost`, which has no transport.
-    fn dispatch<R>(
-        &mut self,
-        id: ConnId,
-        callback: impl FnOnce(&mut dyn Protocol<S>, &mut Transport<'_, S>, &mut S) -> R,
-    ) -> Option<R> {
-        let protocol = self.protocols.get_mut(id.index())?.as_mut()?;
-        self.called = true;
-        Some(callback(&mut **protocol, &mut Transport::new(id, &mut self.hub), &mut self.state))
-    }
-
-    /// Makes the calls that are owed, until there are none.
-    fn settle(&mut self) {
-        loop {
-            // The oldest first: of two factories for one slot, the listener of the first is closed again.
-            for (id, protocol) in self.hub.newborns.drain(..) {
-                put(&mut self.protocols, id.index(), protocol);
-            }
-            for (id, factory) in self.hub.new_factories.drain(..) {
-                put(&mut self.factories, id.index(), factory);
-            }
-            let Some(id) = self.hub.unsettled.pop_front() else { return };
-            while let Some(owed) = self.hub.owed(id) {
-                match owed {
-                    Owed::Pause => drop(self.dispatch(id, |protocol, transport, state| {
-                        protocol.pause_writing(transport, state);
-                    })),
-                    Owed::Resume => drop(self.dispatch(id, |protocol, transport, state| {
-                        protocol.resume_writing(transport, state);
-                    })),
-                    Owed::Unread => self.decrypt(id, &[]),
-                    Owed::Lost(why) => self.lose(id, why),
-                }
-            }
-        }
-    }
-
-    fn run(&mut self, id: CallId) {
-        if let Some(callback) = self.hub.take_call(id) {
-            callback(&mut Loop::new(&mut self.hub), &mut self.state);
-            self.settle();
-        }
-    }
-
-    fn wake(&mut self, id: ConnId) {
-        let Some(connection) = self.hub.live(id) else { return };
-        connection.wake = false;
-        if matches!(connection.phase, Phase::Open) {
-            self.dispatch(id, |protocol, transport, state| protocol.woken(transport, state));
-            self.settle();
-        }
-    }
-
-    /// The socket stands; so does the connection, unless TLS has to be agreed on.
-    fn establish(&mut self, id: ConnId, endpoints: Endpoints) {
-        if self.hub.established(id, endpoints) {
-            self.make(id);
-        }
-        self.settle();
-    }
-
-    fn make(&mut self, id: ConnId) {
-        let Some(connection) = self.hub.live(id) else { return };
-        connection.phase = Phase::Open;
-        self.hub.set_deadline(id, None);
-        self.dispatch(id, |protocol, transport, state| protocol.connection_made(transport, state));
-        self.hub.made(id);
-        self.settle();
-    }
-
-    /// Takes TLS records, those that were kept first, and hands out what is in them.
-    fn decrypt(&mut self, id: ConnId, wire: &[u8]) {
-        let Some(connection) = self.hub.live(id) else { return };
-        let Channel::Tls(tls) = &mut connection.channel else { return };
-        let mut kept = tls.unstash();
-        let mut wire = wire;
-        if !kept.is_empty() {
-            kept.extend_from_slice(wire);
-            wire = &kept;
-        }
-        loop {
-            let Some(connection) = self.hub.live(id) else { return };
-            let Channel::Tls(tls) = &mut connection.channel else { return };
-            let reads = match connection.phase {
-                Phase::Handshaking => true,
-                Phase::Open => connection.reading == Reading::Flowing,
-                _ => return,
-            };
-            if !reads {
-                return tls.stash(wire);
-            }
-            let step = tls.receive(&mut wire, &mut self.plaintext, &mut connection.outgoing);
-            if step.is_err() {
-                // The alert is our last word, whatever the protocol says to the data before the bad record.
-                connection.writing = Writing::Finished;
-            }
-            self.hub.touched(id);
-            match step {
-                Ok(Step::Established) => self.make(id),
-                Ok(Step::Data) => self.deliver(id),
-                Ok(Step::Ended) => return self.finish(id),
-                Ok(Step::Hungry) => return,
-                Err(error) => {
-                    self.deliver(id);
-                    return self.hub.fail(id, error);
-                }
-            }
-        }
-    }
-
-    /// Hands out the plaintext, all of it: what stayed behind would be the next connection's.
-    fn deliver(&mut self, id: ConnId) {
-        let mut data = std::mem::take(&mut self.plaintext);
-        let made = self.hub.live(id).is_some_and(|connection| matches!(connection.phase, Phase::Open));
-        if made && !data.is_empty() {
-            self.dispatch(id, |protocol, transport, state| protocol.data_received(transport, state, &data));
-        }
-        data.clear();
-        self.plaintext = data;
-        self.settle();
-    }
-
-    /// The peer sends nothing more.
-    fn finish(&mut self, id: ConnId) {
-        let Some(connection) = self.hub.live(id) else { return };
-        connection.reading = Reading::Ended;
-        let answer = self.dispatch(id, |protocol, transport, state| protocol.eof_received(transport, state));
-        if answer == Some(AfterEof::Close) {
-            self.hub.close(id, Phase::Closing(None));
-        }
-    }
-
-    /// A deadline has passed: the protocol's own, or that of getting connected or closed.
-    fn time_out(&mut self, id: ConnId) {
-        let Some(connection) = self.hub.live(id) else { return };
-        let late = |what: &str| Some(io::Error::new(io::ErrorKind::TimedOut, what));
-        let why = match &mut connection.phase {
-            Phase::Open => {
-                self.dispatch(id, |protocol, transport, state| protocol.timed_out(transport, state));
-                return;
-            }
-            Phase::Connecting(_) => late("connecting took too long"),
-            Phase::Handshaking => late("the TLS handshake took too long"),
-            Phase::Lingering(_) => None,
-            // As in `lost`.
-            Phase::Closing(why @ Some(_)) => why.take(),
-            _ => late("the peer did not take what was left to send"),
-        };
-        self.hub.end(id, why);
-    }
-
-    fn lose(&mut self, id: ConnId, why: Option<io::Error>) {
-        let protocol = self.protocols.get_mut(id.index()).and_then(Option::take);
-        if let Some(mut protocol) = protocol {
-            self.called = true;
-            let peer = self.hub.connections[id.index()].endpoints.map(|endpoints| endpoints.peer);
-            protocol.connection_lost(&mut Loop::new(&mut self.hub), &mut self.state, Lost { id, peer, why });
-        }
-    }
-}
-
-fn put<T>(slots: &mut Vec<Option<T>>, index: usize, value: T) {
-    if slots.len() <= index {
-        slots.resize_with(index + 1, || None);
-    }
-    slots[index] = Some(value);
 }
