@@ -195,8 +195,11 @@ fn a_client_that_does_not_read_is_not_read_from() {
 #[test]
 fn connect_refused_gives_lost_once() {
     let mut stage = Stage::new();
-    let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port");
-    stage.dial(free, Security::Plain, listen_only);
+    // Bound, so that it is nobody else's, and not listening.
+    let bound = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+    bound.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("a free port");
+    let address = bound.local_addr().ok().and_then(|address| address.as_socket()).expect("it is bound");
+    stage.dial(address, Security::Plain, listen_only);
     stage.until_lost("c");
     assert!(stage.said("c")[0].starts_with("lost ConnectionRefused"), "{:?}", stage.said("c"));
     stage.turn();
@@ -247,7 +250,8 @@ fn a_provided_listener_is_used() {
 #[test]
 fn address_in_use_recovers_or_gives_up() {
     let mut stage = Stage::new();
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    // A loopback address of its own: a port that it gives up for a moment is not taken by another test.
+    let listener = TcpListener::bind("127.0.0.77:0").expect("a free port");
     let address = listener.local_addr().expect("it is bound");
     stage.serve_on(address, ServerSecurity::Plain, listen_only);
     for _ in 0..3 {
