@@ -41,6 +41,12 @@ pub const PEER_HIGH_WATER: usize = 1024 * 1024;
 /// When it has caught up: at most this many bytes wait.
 pub const PEER_LOW_WATER: usize = 256 * 1024;
 
+/// The least time between two log lines about clients that are turned away.
+pub const COMPLAIN_EVERY: Duration = Duration::from_secs(5);
+
+/// How many connections to the address for peers may be open that have not said HERD.
+pub const GUESTS: u32 = 64;
+
 /// How long a neighbour may take to say HERD.
 pub const HELLO_TIME: Duration = Duration::from_secs(10);
 

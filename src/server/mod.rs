@@ -23,7 +23,7 @@ mod trust;
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::event_loop::{ListenerId, Loop, Protocol, ProtocolFactory, ServerSecurity};
 use crate::herd::name::ServerName;
@@ -59,6 +59,8 @@ pub(crate) struct Server {
     /// How many of the listeners could be had.
     bound: usize,
     clients: Clients,
+    /// Connections to the address for peers that have not said HERD.
+    guests: u32,
 }
 
 /// Which of this process's servers.
@@ -78,6 +80,8 @@ struct Clients {
     connected: u32,
     /// By address, if there is a limit on that.
     of: HashMap<IpAddr, u32>,
+    /// When it was last said that there are too many.
+    complained: Option<Instant>,
 }
 
 /// What the process is at.
@@ -107,6 +111,7 @@ impl Servers {
                 listeners: Vec::new(),
                 bound: 0,
                 clients: Clients::default(),
+                guests: 0,
             }
         };
         let each = names.iter().map(server).collect();
@@ -204,6 +209,12 @@ impl Servers {
         self.each.iter().find(|server| server.name == *name).map(|server| server.clients.connected)
     }
 
+    /// The servers cannot go on, for this reason.
+    fn fail(&mut self, event_loop: &mut Loop<'_, Self>, why: String) {
+        self.stage = Stage::Failed(why);
+        event_loop.stop();
+    }
+
     fn server(&mut self, id: ServerId) -> &mut Server {
         &mut self.each[id.0]
     }
@@ -266,8 +277,7 @@ impl ProtocolFactory<Servers> for Entrance {
         };
         let why = format!("{name} cannot listen for {who} on {address}: {error}{remedy}");
         log::error!(target: name.as_str(), "{why}");
-        servers.stage = Stage::Failed(why);
-        event_loop.stop();
+        servers.fail(event_loop, why);
     }
 }
 
@@ -289,6 +299,15 @@ impl Clients {
         let count = self.of.entry(from).or_default();
         *count += 1;
         fits && *count <= most
+    }
+
+    /// Whether it is time to say that one is turned away: not of each in a storm.
+    fn should_complain(&mut self, now: Instant) -> bool {
+        let silent = self.complained.is_some_and(|last| now < last + limits::COMPLAIN_EVERY);
+        if !silent {
+            self.complained = Some(now);
+        }
+        !silent
     }
 
     fn leave(&mut self, from: IpAddr) {

@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::limits::{
-    GOODBYE_TIME, HELLO_TIME, LINE_TIME, PEER_HIGH_WATER, PEER_LINE, PEER_LOW_WATER, PING_AFTER, RETIRED_TIME,
+    GOODBYE_TIME, GUESTS, HELLO_TIME, LINE_TIME, PEER_HIGH_WATER, PEER_LINE, PEER_LOW_WATER, PING_AFTER, RETIRED_TIME,
     SILENCE_TIME,
 };
 use super::links::{ChangeKind, Dialled, Joined, Link, Links, Neighbour};
@@ -133,7 +133,10 @@ impl Peer {
             }
             (Phase::Hello(expected), LinkLine::Hello(hello)) => {
                 match self.greet(transport, servers, *expected, &hello) {
-                    Ok(neighbour) => self.phase = Phase::Up(neighbour),
+                    Ok(neighbour) => {
+                        servers.server(self.server).guests -= u32::from(self.phase.neighbour().is_none());
+                        self.phase = Phase::Up(neighbour);
+                    }
                     Err(why) => self.refuse(transport, name, &why),
                 }
             }
@@ -223,6 +226,13 @@ impl Peer {
 impl Protocol<Servers> for Peer {
     fn connection_made(&mut self, transport: &mut Transport<'_, Servers>, servers: &mut Servers) {
         let server = servers.server(self.server);
+        if self.dialled == Dialled::ByThem {
+            server.guests += 1;
+            if server.guests > GUESTS {
+                self.phase = Phase::Over(None, format!("{GUESTS} others have not said HERD either"));
+                return transport.abort();
+            }
+        }
         let mut line = Vec::new();
         let hello = Hello {
             version: Hello::VERSION,
@@ -311,7 +321,9 @@ impl Protocol<Servers> for Peer {
         match self.phase.neighbour() {
             Some(neighbour) => left(event_loop, servers, self.server, neighbour, lost.id, why),
             None => {
-                let name = servers.server(self.server).name.as_str();
+                let server = servers.server(self.server);
+                server.guests -= 1;
+                let name = server.name.as_str();
                 let from = lost.peer.map_or_else(String::new, |peer| peer.to_string());
                 log::info!(target: name, "{} of a stranger at {from} is gone{why}", lost.id);
             }

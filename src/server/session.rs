@@ -36,9 +36,11 @@ pub(super) struct Session {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Stage {
     Talking,
-    /// The client has finished; it is still owed replies.
+    /// The client has finished; what it said is still carried out and answered.
     Ended,
-    /// We have finished, because of a line or because the server stops; it is still owed replies.
+    /// The server stops; what the client has said is still carried out and answered.
+    Stopping,
+    /// We have finished, because of a line; replies to what came before it are still owed.
     Leaving,
 }
 
@@ -101,7 +103,7 @@ impl Session {
         let answered = self.replies.is_empty() && !transport.is_writing_paused();
         match self.stage {
             Stage::Ended if answered => return transport.close(),
-            Stage::Leaving if answered => return transport.close_slowly(GOODBYE_TIME),
+            Stage::Stopping | Stage::Leaving if answered => return transport.close_slowly(GOODBYE_TIME),
             _ => {}
         }
         let pace = if transport.is_writing_paused() {
@@ -134,8 +136,9 @@ impl Protocol<Servers> for Session {
         let fits = server.clients.enter(peer.ip(), &server.limits);
         let name = server.name.as_str();
         if !fits || draining {
-            let why = if fits { "the server stops" } else { "there are too many clients" };
-            log::warn!(target: name, "{id} from {peer} is turned away: {why}");
+            if !fits && server.clients.should_complain(transport.event_loop().now()) {
+                log::warn!(target: name, "{id} from {peer} is turned away, like others perhaps: too many clients");
+            }
             return transport.abort();
         }
         log::info!(target: name, "{id} connected from {peer}");
@@ -173,11 +176,10 @@ impl Protocol<Servers> for Session {
         for answered in servers.lookups.take_answers(transport.id()) {
             self.replies.finish(answered);
         }
-        self.run(transport, servers, &[]);
-        if servers.is_draining() && self.stage == Stage::Talking && !transport.is_closing() {
-            self.stage = Stage::Leaving;
-            self.go_on(transport, false);
+        if servers.is_draining() && self.stage == Stage::Talking {
+            self.stage = Stage::Stopping;
         }
+        self.run(transport, servers, &[]);
     }
 
     fn timed_out(&mut self, transport: &mut Transport<'_, Servers>, servers: &mut Servers) {

@@ -36,8 +36,10 @@ impl ProtocolFactory<Servers> for Entrance {
         servers.lookups.found(event_loop, self.0.upstream(address));
     }
 
-    fn failed(&mut self, _: &mut Loop<'_, Servers>, _: &mut Servers, error: io::Error) {
-        log::error!("the built-in places cannot listen: {error}; questions about places will not be answered");
+    fn failed(&mut self, event_loop: &mut Loop<'_, Servers>, servers: &mut Servers, error: io::Error) {
+        let why = format!("the built-in places cannot listen: {error}");
+        log::error!("{why}");
+        servers.fail(event_loop, why);
     }
 }
 

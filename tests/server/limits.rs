@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use proxy_herd::driver::sim::{Ending, Weather};
+use proxy_herd::driver::sim::{ClientId, Ending, Weather};
 use proxy_herd::herd::topology::Topology;
 use proxy_herd::server::Provider;
-use proxy_herd::server::limits::{HELD_REPLIES, IDLE_TIME, LINE_TIME, OUTSTANDING, REFUSED_COPY, STALL_TIME};
+use proxy_herd::server::limits::{GUESTS, HELD_REPLIES, IDLE_TIME, LINE_TIME, OUTSTANDING, REFUSED_COPY, STALL_TIME};
 
 use crate::simulated::Simulated;
 use crate::upstream::{self, Behaviour};
@@ -208,7 +208,8 @@ fn a_server_that_stops_answers_what_is_outstanding() {
     world.sim.enter(other, |event_loop, _| upstream::listen(event_loop, places, Behaviour::good(1, later)));
     world::links_are_up(&mut world);
     let (idle, asking) = (world.connect("Goloman"), world.connect("Goloman"));
-    world.send(asking, b"IAMAT a +1+1 5\nWHATSAT a 1 1\nx\n");
+    // So many that the last line waits to be read from a buffer.
+    world.send(asking, format!("IAMAT a +1+1 5\n{}x\n", "WHATSAT a 1 1\n".repeat(OUTSTANDING)).as_bytes());
     world.pass(MOMENT);
     world.sim.enter(host, |event_loop, servers| servers.drain(event_loop));
     assert_eq!(now(&mut world, idle), (String::new(), true));
@@ -219,4 +220,21 @@ fn a_server_that_stops_answers_what_is_outstanding() {
     let (heard, ended) = now(&mut world, asking);
     assert!(ended && heard.ends_with("}\n\n? x\n"), "{heard}");
     world.until("the loop stops", |world| !world.sim.is_running(host));
+}
+
+#[test]
+fn only_so_many_strangers_wait_at_the_door_for_peers() {
+    let mut world = goloman();
+    let peers = world.topology.find(&name("Goloman")).expect("it is there").peers;
+    let guests: Vec<ClientId> = (0..GUESTS).map(|_| world.sim.connect(peers)).collect();
+    world.pass(MOMENT);
+    let one_more = world.sim.connect(peers);
+    world.pass(MOMENT);
+    assert!(world.sim.ending(one_more).is_some());
+    assert!(guests.iter().all(|guest| world.sim.ending(*guest).is_none()));
+    world.sim.reset(guests[0]);
+    world.pass(MOMENT);
+    let next = world.sim.connect(peers);
+    world.pass(MOMENT);
+    assert!(world.sim.ending(next).is_none(), "there is room again");
 }
