@@ -136,7 +136,7 @@ impl Channel {
         }
     }
 
-    /// Says that we send nothing more. Before the handshake is done that waits, as what was written does.
+    /// Ends our half: says that we send nothing more. Before the handshake is done that waits, as what was written does.
     pub(super) fn finish(&mut self, outgoing: &mut WriteBuffer) -> io::Result<()> {
         let Self::Tls(tls) = self else { return Ok(()) };
         match &mut tls.handshake {
@@ -169,7 +169,7 @@ pub(super) struct Tls {
     incoming: Incoming,
 }
 
-/// How far the handshake is, and what follows it.
+/// How far the handshake is, and what waits for its end.
 #[derive(Clone, Copy)]
 enum Handshake {
     /// `early` bytes of plaintext wait inside, and behind them perhaps our end.

@@ -1,7 +1,7 @@
 //! One connection as the loop sees it: how far it is, what waits to be sent, what its protocol is owed, its deadline.
 //!
-//! No callback is made here. A method changes the connection and says whether somebody must look at it again; `hub`
-//! keeps the lists of those, `mod` makes the calls.
+//! No callback is made here. A method changes the connection and says whether its protocol is owed a call; `hub` keeps
+//! the list of those, `dispatch` makes the calls.
 
 use std::io;
 use std::net::SocketAddr;
@@ -56,12 +56,12 @@ pub(super) enum Phase {
     Lost,
 }
 
-/// What the protocol wants of the peer's bytes.
+/// The peer's half of the connection, and whether the protocol wants its bytes now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Reading {
     Flowing,
     Paused,
-    /// There will be none.
+    /// The peer has ended its half: no more will come.
     Ended,
 }
 

@@ -1,7 +1,7 @@
 //! Where protocols are called, and what is owed them is worked off: the loop between its inputs and its outputs.
 //!
-//! - One protocol at a time, in one place: `EventLoop::dispatch`. (`connection_lost` alone has a place of its own, as there is
-//!   no transport any more.)
+//! - One protocol at a time, in one place: `EventLoop::dispatch`. (`connection_lost` alone has its own, `EventLoop::lose`,
+//!   as there is no transport any more.)
 //! - After every call `settle` makes the calls that it has led to, before any other event.
 //! - What a TLS channel decrypts goes through one buffer of the loop, which is empty before the next connection's turn.
 
@@ -13,7 +13,7 @@ use super::hub::Owed;
 use super::{AfterEof, CallId, ConnId, Endpoints, EventLoop, Loop, Lost, Protocol, Transport};
 
 impl<S> EventLoop<S> {
-    /// Calls one protocol: the only place where that happens, but for `connection_lost`, which has no transport.
+    /// Calls the protocol of `id`; `None` if it has none any more.
     pub(super) fn dispatch<R>(
         &mut self,
         id: ConnId,
@@ -112,7 +112,7 @@ impl<S> EventLoop<S> {
             match step {
                 Ok(Step::Established) => self.make(id),
                 Ok(Step::Data) => self.deliver(id),
-                Ok(Step::Ended) => return self.finish(id),
+                Ok(Step::Ended) => return self.peer_ended(id),
                 Ok(Step::Hungry) => return,
                 Err(error) => {
                     self.deliver(id);
@@ -134,8 +134,8 @@ impl<S> EventLoop<S> {
         self.settle();
     }
 
-    /// The peer sends nothing more.
-    pub(super) fn finish(&mut self, id: ConnId) {
+    /// The peer has ended its half: it sends nothing more.
+    pub(super) fn peer_ended(&mut self, id: ConnId) {
         let Some(connection) = self.hub.live(id) else { return };
         connection.reading = Reading::Ended;
         let answer = self.dispatch(id, |protocol, transport, state| protocol.eof_received(transport, state));
@@ -163,6 +163,7 @@ impl<S> EventLoop<S> {
         self.hub.end(id, why);
     }
 
+    /// The last call of all, `connection_lost`; the protocol is dropped after it.
     fn lose(&mut self, id: ConnId, why: Option<io::Error>) {
         let protocol = self.protocols.get_mut(id.index()).and_then(Option::take);
         if let Some(mut protocol) = protocol {

@@ -13,6 +13,49 @@ use super::transport::Transport;
 
 /// The event loop for as long as a callback runs. asyncio's
 /// [event loop](https://docs.python.org/3/library/asyncio-eventloop.html), less what belongs to a driver.
+///
+/// A protocol reaches other connections by their names, which it keeps in the state; [`transport`](Self::transport) finds
+/// those that still live:
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use proxy_herd::driver::sim::{Sim, Weather};
+/// use proxy_herd::event_loop::{ConnId, Protocol, ServerSecurity, Transport};
+///
+/// /// Says to all what one says.
+/// struct Chat;
+///
+/// impl Protocol<Vec<ConnId>> for Chat {
+///     fn connection_made(&mut self, transport: &mut Transport<'_, Vec<ConnId>>, everybody: &mut Vec<ConnId>) {
+///         everybody.push(transport.id());
+///     }
+///
+///     fn data_received(
+///         &mut self,
+///         transport: &mut Transport<'_, Vec<ConnId>>,
+///         everybody: &mut Vec<ConnId>,
+///         data: &[u8],
+///     ) {
+///         let mut event_loop = transport.event_loop();
+///         for id in everybody.iter() {
+///             if let Some(mut transport) = event_loop.transport(*id) {
+///                 transport.write(data);
+///             }
+///         }
+///     }
+/// }
+///
+/// let mut sim = Sim::new(7, Weather::rough());
+/// let address = ([127, 0, 0, 1], 7).into();
+/// let host = sim.add_host("Goloman", Vec::new());
+/// sim.enter(host, |event_loop, _| event_loop.listen(address, ServerSecurity::Plain, |_: &mut Vec<ConnId>| Chat));
+/// let (ann, bob) = (sim.connect(address), sim.connect(address));
+/// sim.run_for(Duration::from_secs(1));
+/// sim.send(ann, b"hello");
+/// sim.run_for(Duration::from_secs(1));
+/// assert_eq!(sim.received(bob), b"hello");
+/// ```
 pub struct Loop<'a, S> {
     hub: &'a mut Hub<S>,
 }
@@ -94,7 +137,7 @@ impl<'a, S> Loop<'a, S> {
         self.hub.call(Some(when), Box::new(callback))
     }
 
-    /// Takes a callback back; nothing happens if it was called already. asyncio: `Handle.cancel`.
+    /// Takes a callback back; does nothing if it was called already. asyncio: `Handle.cancel`.
     pub fn cancel(&mut self, call: CallId) {
         self.hub.cancel(call);
     }

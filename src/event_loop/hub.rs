@@ -202,7 +202,7 @@ impl<S> Hub<S> {
         }
         connection.writing = Writing::Finishing;
         let finished = connection.channel.finish(&mut connection.outgoing);
-        self.finished(id, finished);
+        self.send_off(id, finished);
     }
 
     /// Something may wait to be sent: has the driver, and perhaps the protocol, look at it.
@@ -259,7 +259,7 @@ impl<S> Hub<S> {
             Writing::Finishing | Writing::Finished => Ok(()),
         };
         self.set_deadline(id, Some(self.after(timeout)));
-        self.finished(id, finished);
+        self.send_off(id, finished);
     }
 
     /// Something is wrong with what the peer sent: tells it so, if the channel can, and ends.
@@ -272,10 +272,11 @@ impl<S> Hub<S> {
         connection.phase = Phase::Closing(Some(error));
         let timeout = connection.close_timeout;
         self.set_deadline(id, Some(self.after(timeout)));
-        self.finished(id, Ok(()));
+        self.send_off(id, Ok(()));
     }
 
-    fn finished(&mut self, id: ConnId, finished: io::Result<()>) {
+    /// Our half was `finished`, or that has failed: what waits is sent, and what was waiting for that is done.
+    fn send_off(&mut self, id: ConnId, finished: io::Result<()>) {
         match finished {
             Ok(()) => {
                 self.touched(id);

@@ -1,7 +1,7 @@
 //! Names for what the loop owns: small numbers that never come to mean somebody else.
 //!
-//! An id is a slab index and a generation. The generation is new for every connection, so an id that was kept too long
-//! finds nothing instead of a newcomer (mio reports events by number, and slots are used again).
+//! An id is a slab index and a generation. The generation is new for every connection and every listener, so an id that
+//! was kept too long finds nothing instead of a newcomer (mio reports events by number, and slots are used again).
 
 use std::fmt;
 
@@ -29,7 +29,7 @@ impl ConnId {
     }
 }
 
-/// Shown as `#57`: the 57th connection of this loop.
+/// Shown as `#57`: the 57th that this loop has named, its listeners counted.
 impl fmt::Display for ConnId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "#{}", self.generation)

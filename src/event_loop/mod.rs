@@ -1,19 +1,21 @@
 //! The event loop, without I/O: what came goes in, what shall leave comes out, and protocols are called in between.
 //!
-//! The loop is a value with three disjoint fields, and a callback is lent one of each: its own protocol, the hub (through
-//! a [`Transport`] or a [`Loop`]) and the application's state `S`. So nothing is shared, counted or locked, and the borrow
-//! checker proves that a callback reaches no other protocol.
+//! Protocols, the hub and the application's state `S` are disjoint fields of the loop. A callback is lent its own protocol,
+//! the hub (through a [`Transport`] or a [`Loop`]) and the state: so none of them is shared, counted or locked, and the
+//! borrow checker proves that a callback reaches no other protocol.
 //!
 //! Rules:
 //! - Callbacks never nest. What a callback wants done to connections is done at once; what would have to call somebody
 //!   is put on a list, and `settle` works the list off after the callback has returned, before any other event.
-//! - There is one place where protocols are called: `EventLoop::dispatch`, in `dispatch`.
+//! - There is one place where protocols are called: `EventLoop::dispatch`, in `dispatch` (with `lose` beside it, for
+//!   `connection_lost`).
 //! - The loop owns neither sockets nor clocks. A driver does ([`crate::driver`]): it calls the methods under *inputs* with
 //!   what happened, then does what the methods under *outputs* hand out, in turns:
 //!   [`advance`](EventLoop::advance), inputs, [`end_turn`](EventLoop::end_turn), outputs, and sleeps until
 //!   [`next_deadline`](EventLoop::next_deadline).
 //!
-//! Reading order: [`Protocol`], [`Transport`], [`Loop`], this file, `dispatch`; then `hub`, `connection`, `channel`.
+//! Reading order: [`Protocol`], [`Transport`], [`Loop`], this file, `dispatch`; then `hub`, `connection`, `channel`; then
+//! what the hub has in rooms of its own: `listener`, `dial`, `schedule` with `timers`.
 
 mod buffer;
 mod channel;
@@ -54,13 +56,47 @@ type Callback<S> = Box<dyn FnOnce(&mut Loop<'_, S>, &mut S)>;
 type Handler<S> = Box<dyn FnMut(&mut Loop<'_, S>, &mut S)>;
 
 /// Connections, their protocols and an application's state `S`: see the [module](self).
+///
+/// [`Sockets`](crate::driver::Sockets) drives it over the network, [`Sim`](crate::driver::Sim) without one. What a driver
+/// does, by hand:
+///
+/// ```
+/// use std::net::SocketAddr;
+/// use std::time::{Instant, SystemTime};
+///
+/// use proxy_herd::event_loop::{Endpoints, EventLoop, Protocol, Request, ServerSecurity, Transport};
+///
+/// struct Echo;
+///
+/// impl Protocol<()> for Echo {
+///     fn data_received(&mut self, transport: &mut Transport<'_, ()>, _: &mut (), data: &[u8]) {
+///         transport.write(data);
+///     }
+/// }
+///
+/// let mut event_loop = EventLoop::new((), Instant::now(), SystemTime::now());
+/// let address = SocketAddr::from(([127, 0, 0, 1], 7));
+/// event_loop.enter(|event_loop, _| event_loop.listen(address, ServerSecurity::Plain, |_: &mut ()| Echo));
+/// let Some(Request::Listen { listener, address }) = event_loop.poll_request() else { panic!("it wants to listen") };
+/// event_loop.listening(listener, address);
+///
+/// event_loop.advance(Instant::now(), SystemTime::now());
+/// let id = event_loop.accepted(listener, Endpoints { peer: address, local: address }).expect("it is wanted");
+/// event_loop.received(id, b"hello");
+/// event_loop.end_turn();
+///
+/// assert_eq!(event_loop.next_dirty(), Some(id));
+/// assert_eq!(event_loop.pending(id), b"hello");
+/// event_loop.sent(id, b"hello".len());
+/// assert_eq!(event_loop.pending(id), b"");
+/// ```
 pub struct EventLoop<S> {
     state: S,
     protocols: Vec<Option<Box<dyn Protocol<S>>>>,
     factories: Vec<Option<Box<dyn ProtocolFactory<S>>>>,
     hub: Hub<S>,
     hooks: Vec<Handler<S>>,
-    /// A protocol, a factory or a visitor was called since the hooks were.
+    /// Somebody may have changed the state since the hooks were called, also outside a turn: they are due once more.
     called: bool,
     /// What a TLS channel decrypts into, one for all.
     plaintext: Vec<u8>,
@@ -102,7 +138,8 @@ impl<S> EventLoop<S> {
 
 /// Inputs: what a driver tells the loop.
 impl<S> EventLoop<S> {
-    /// A turn begins: sets the clocks, then makes the calls of `call_soon` that were waiting, then those that are due.
+    /// A turn begins: sets the clocks, then makes the calls of `call_soon` and `wake` that were waiting, then those that
+    /// are due.
     pub fn advance(&mut self, now: Instant, wall: SystemTime) {
         self.hub.now = now;
         self.hub.wall = wall;
@@ -220,7 +257,7 @@ impl<S> EventLoop<S> {
     pub fn received_eof(&mut self, id: ConnId) {
         let Some(connection) = self.hub.live(id) else { return };
         match (&connection.phase, &mut connection.channel) {
-            (Phase::Open, Channel::Plain) => self.finish(id),
+            (Phase::Open, Channel::Plain) => self.peer_ended(id),
             (Phase::Open | Phase::Handshaking, Channel::Tls(tls)) => {
                 if let Err(error) = tls.receive_eof() {
                     self.hub.end(id, Some(error));

@@ -10,13 +10,14 @@ use super::{ConnId, Loop, Transport};
 /// # The grammar of calls
 ///
 /// ```text
-/// connection_made? ( data_received | pause_writing | resume_writing | timed_out | woken )* eof_received? connection_lost
+/// calls = ( connection_made ( data_received | other )* ( eof_received other* )? )? connection_lost
+/// other = pause_writing | resume_writing | timed_out | woken
 /// ```
 ///
 /// `connection_lost` comes exactly once for every connect and every accept, made or not, and nothing comes after it.
-/// `pause_writing` and `resume_writing` alternate, the pause first. After `eof_received` there is no more data, but
-/// `resume_writing`, `timed_out` and `woken` may still come. Callbacks never nest: whatever a callback does to a
-/// connection, its own or another's, calls nobody before it has returned.
+/// `pause_writing` and `resume_writing` alternate, the pause first. After `close` or `abort` only `connection_lost` comes.
+/// Callbacks never nest: whatever a callback does to a connection, its own or another's, calls nobody before it has
+/// returned.
 ///
 /// Each callback is lent three things for as long as it runs: itself, its [`Transport`] (and through it the [`Loop`]),
 /// and the application's state `S`. It cannot reach another protocol; to have one look at the state, see [`Loop::wake`].
@@ -28,12 +29,63 @@ use super::{ConnId, Loop, Transport};
 /// | `pause_writing()` is called from inside `write()` | after the callback that overfilled the buffer, before any other event; [`Transport::is_writing_paused`] tells at once |
 /// | no `connection_lost` if the connection was not made (refused, handshake failed) | always, with the reason |
 /// | an end of TLS without close_notify looks like a clean end | `connection_lost` with `UnexpectedEof`, no `eof_received` |
-/// | after a local `close()` on TLS, `eof_received` may come | never |
+/// | after a local `close()`, `pause_writing`, `resume_writing` and, on TLS, `eof_received` may come | only `connection_lost` |
+/// | `connection_lost` comes in a later iteration of the loop | before any other event, once nothing waits to be sent |
 /// | `connection_lost(exc)` | it gets the [`Loop`], since there is no transport any more, and a [`Lost`] |
 /// | a protocol keeps its transport | it keeps a [`ConnId`] and asks [`Loop::transport`] |
 /// | `eof_received` on TLS always closes | half-closing works on TLS as on TCP |
 /// | a reset is not noticed while reading is paused, nor after the peer's end | `connection_lost` at once |
+/// | `write()` after `write_eof()` raises | it is ignored |
 /// | no timeouts on TCP | connect and handshake (10 s), close (5 s), and [`Transport::set_timeout`] |
+///
+/// # Example
+///
+/// To send much without keeping much: write until the pause, go on when resumed.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use proxy_herd::driver::sim::{Sim, Weather};
+/// use proxy_herd::event_loop::{Protocol, ServerSecurity, Transport};
+///
+/// struct Lines {
+///     left: usize,
+/// }
+///
+/// impl Lines {
+///     fn go_on(&mut self, transport: &mut Transport<'_, ()>) {
+///         while self.left > 0 && !transport.is_writing_paused() {
+///             transport.write(b"one line of many\n");
+///             self.left -= 1;
+///         }
+///         if self.left == 0 {
+///             transport.close();
+///         }
+///     }
+/// }
+///
+/// impl Protocol<()> for Lines {
+///     fn connection_made(&mut self, transport: &mut Transport<'_, ()>, _: &mut ()) {
+///         self.go_on(transport);
+///     }
+///
+///     fn data_received(&mut self, _: &mut Transport<'_, ()>, _: &mut (), _: &[u8]) {}
+///
+///     fn resume_writing(&mut self, transport: &mut Transport<'_, ()>, _: &mut ()) {
+///         self.go_on(transport);
+///     }
+/// }
+///
+/// let mut sim = Sim::new(7, Weather::rough());
+/// let address = ([127, 0, 0, 1], 7).into();
+/// let host = sim.add_host("Goloman", ());
+/// sim.enter(host, |event_loop, _| {
+///     event_loop.listen(address, ServerSecurity::Plain, |_: &mut ()| Lines { left: 10_000 })
+/// });
+/// let client = sim.connect(address);
+/// assert!(sim.run_until(Duration::from_secs(60), |sim| sim.ending(client).is_some()));
+/// assert_eq!(sim.received(client).len(), 10_000 * 17);
+/// ```
 pub trait Protocol<S> {
     /// The connection stands; on TLS, the handshake is done. asyncio: `connection_made`.
     fn connection_made(&mut self, transport: &mut Transport<'_, S>, state: &mut S) {
@@ -90,7 +142,7 @@ pub struct Lost {
     pub why: Option<io::Error>,
 }
 
-/// What happens to a connection whose peer has finished sending.
+/// What happens to a connection whose peer has ended its half.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum AfterEof {
     /// What is buffered is sent, then the connection is closed. asyncio: a false return value.

@@ -19,7 +19,7 @@ pub enum Request {
         /// The listener.
         listener: ListenerId,
     },
-    /// Close the listening socket. Its id is not used again before this was handed out.
+    /// Close the listening socket. The slot is free from now on.
     Unlisten {
         /// The listener.
         listener: ListenerId,

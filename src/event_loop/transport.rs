@@ -1,6 +1,7 @@
 //! One connection, as lent to a callback: asyncio's Transport.
 //!
-//! Every method is total: on a connection that is closing or gone it does nothing. None of them calls a protocol.
+//! Every method may be called at any time: what comes too late, on a connection that is closing or gone, is ignored. None
+//! of them calls a protocol.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -14,6 +15,43 @@ use super::id::ConnId;
 /// A connection for as long as a callback runs; keep its [`id`](Transport::id) and ask
 /// [`Loop::transport`](super::Loop::transport) for longer. asyncio's
 /// [`Transport`](https://docs.python.org/3/library/asyncio-protocol.html#transports).
+///
+/// Whoever says nothing for ten seconds is told so, and left:
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use proxy_herd::driver::sim::{Ending, Sim, Weather};
+/// use proxy_herd::event_loop::{Protocol, ServerSecurity, Transport};
+///
+/// struct Impatient;
+///
+/// impl Protocol<()> for Impatient {
+///     fn connection_made(&mut self, transport: &mut Transport<'_, ()>, _: &mut ()) {
+///         transport.set_timeout(Some(Duration::from_secs(10)));
+///     }
+///
+///     fn data_received(&mut self, transport: &mut Transport<'_, ()>, _: &mut (), _: &[u8]) {
+///         transport.set_timeout(Some(Duration::from_secs(10)));
+///     }
+///
+///     fn timed_out(&mut self, transport: &mut Transport<'_, ()>, _: &mut ()) {
+///         transport.write(b"good-bye\n");
+///         transport.close();
+///     }
+/// }
+///
+/// let mut sim = Sim::new(7, Weather::rough());
+/// let address = ([127, 0, 0, 1], 7).into();
+/// let host = sim.add_host("Goloman", ());
+/// sim.enter(host, |event_loop, _| event_loop.listen(address, ServerSecurity::Plain, |_: &mut ()| Impatient));
+/// let client = sim.connect(address);
+/// sim.run_for(Duration::from_secs(9));
+/// assert_eq!(sim.ending(client), None);
+/// sim.run_for(Duration::from_secs(2));
+/// assert_eq!(sim.received(client), b"good-bye\n");
+/// assert_eq!(sim.ending(client), Some(Ending::Fin));
+/// ```
 pub struct Transport<'a, S> {
     id: ConnId,
     hub: &'a mut Hub<S>,
@@ -44,7 +82,7 @@ impl<'a, S> Transport<'a, S> {
         self.connection().endpoints.map(|endpoints| endpoints.local)
     }
 
-    /// What was agreed on in the TLS handshake; `None` on plain TCP.
+    /// What was agreed on in the TLS handshake; `None` on plain TCP. asyncio: `get_extra_info("ssl_object")`.
     pub fn tls_info(&self) -> Option<TlsInfo<'_>> {
         self.connection().channel.info()
     }
@@ -56,25 +94,26 @@ impl<'a, S> Transport<'a, S> {
         self.hub.write(self.id, data);
     }
 
-    /// The same as writing each part.
+    /// The same as writing each part. asyncio: `writelines`.
     pub fn writelines<'b>(&mut self, parts: impl IntoIterator<Item = &'b [u8]>) {
         for part in parts {
             self.write(part);
         }
     }
 
-    /// Sends what waits, then a FIN (on TLS close_notify before it); reading goes on.
+    /// Sends what waits, then a FIN (on TLS close_notify before it); reading goes on. asyncio: `write_eof`.
     pub fn write_eof(&mut self) {
         self.hub.write_eof(self.id);
     }
 
-    /// How many bytes the system has not taken yet; on TLS with the cost of encryption.
+    /// How many bytes the system has not taken yet; on TLS as they are encrypted, once the handshake is done.
+    /// asyncio: `get_write_buffer_size`.
     pub fn write_buffer_size(&self) -> usize {
         self.connection().unsent()
     }
 
     /// Sets when `pause_writing` is due (more than `high` bytes wait) and `resume_writing` (at most `low`).
-    /// Default: 64 KiB and 16 KiB.
+    /// Default: 64 KiB and 16 KiB. asyncio: `set_write_buffer_limits`.
     ///
     /// # Panics
     ///
@@ -117,12 +156,12 @@ impl<'a, S> Transport<'a, S> {
         }
     }
 
-    /// Whether the connection is closing or closed.
+    /// Whether the connection is closing or closed. asyncio: `is_closing`.
     pub fn is_closing(&self) -> bool {
         self.connection().is_closing()
     }
 
-    /// No `data_received` from now on, until `resume_reading`.
+    /// No `data_received` and no `eof_received` from now on, until `resume_reading`. asyncio: `pause_reading`.
     pub fn pause_reading(&mut self) {
         if let Some(connection) = self.hub.live(self.id)
             && connection.reading == Reading::Flowing
@@ -131,7 +170,7 @@ impl<'a, S> Transport<'a, S> {
         }
     }
 
-    /// Goes on reading.
+    /// Goes on reading. asyncio: `resume_reading`.
     pub fn resume_reading(&mut self) {
         self.hub.resume_reading(self.id);
     }
