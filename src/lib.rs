@@ -19,27 +19,27 @@
 //! A room uses only what lies below it.
 //!
 //! ```text
-//!         main.rs, cli/          argv, files, environment, exit code
-//!            |
-//!         server/ -------------- the bridge: the herd's protocols on the loop
-//!        /       \
-//!   places/       event_loop/    what a server knows | when things happen
-//!   herd/ wire/        |
-//!                  driver/       who makes them happen: sockets and the clock, or a simulation
+//!          main.rs, cli/             argv, files, environment, exit code
+//!          /           \
+//!       server/         driver/      the herd's protocols on the loop | who makes things happen: sockets and the clock,
+//!      /       \        /            or a simulation
+//!  places/     event_loop/           questions and answers | when things happen
+//!   /    \
+//! herd/  wire/                       what a server knows | bytes to lines and HTTP
 //! ```
 //!
-//! (`driver` uses `event_loop`, never the other way round; of all rooms only `cli` brings the two together with `server`.)
+//! `server` also uses `herd` and `wire` directly. It knows no driver and no driver knows it: `cli` brings them together.
 //!
 //! # What always holds
 //!
 //! - The loop lends, it does not share: a callback gets its own protocol, the loop and the application's state, each for as long
-//!   as it runs. Nothing is counted, locked or taken out and put back.
-//! - Callbacks never nest, and there is one place that makes them.
+//!   as it runs. None of the three is counted, locked or taken out and put back.
+//! - Callbacks never nest: what a callback leads to is called after it has returned.
 //! - `connection_lost` comes exactly once for every connect and every accept.
 //! - A connection is named by index and generation: a name that was kept too long finds nobody.
-//! - Time is an argument; only a driver and the command read clocks. The loop and all below `server` do no I/O.
+//! - Time is an argument; only a driver and the command read clocks. `event_loop`, `places`, `herd` and `wire` do no I/O.
 //! - Of two reports about a client the greater in a total order stays: servers that have heard the same know the same.
-//! - A flood crosses each link at most twice, and ends.
+//! - A flood crosses each link at most twice, once from either end, and ends.
 //! - Whatever a peer does, it costs a bounded amount: each buffer, line, header and answer has a limit with a name.
 //! - Bytes, not text, are what peers send; no input panics.
 //! - Google's key is shown by nothing but the request that it pays for.
