@@ -1,7 +1,7 @@
 //! Sockets that are connecting, several for one connection perhaps.
 //!
-//! `take_error` eats the error, so it is asked once per event, and only here: on a connected socket it would turn a reset
-//! into a clean end.
+//! `take_error` eats the error, so it is asked once per event. (On a connected socket that would turn a reset into a clean
+//! end: there `sockets` reads, and asks only for a connection that the loop does not want to read from.)
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;

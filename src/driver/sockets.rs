@@ -2,8 +2,8 @@
 //!
 //! mio reports edges, so whoever has been reported ready stays so until a call has said `WouldBlock` or come up short:
 //! - Every socket is registered once, for both directions, and keeps what it is known to be in `Readiness`.
-//! - `reads` and `writes` are queues of sockets that can go on. Each gets one call per turn and goes to the back, so
-//!   that nobody starves; the poll does not sleep while somebody waits there.
+//! - `reads` and `writes` are queues of sockets that can go on. Each gets one system call per turn and goes to the back,
+//!   so that nobody starves; the poll does not sleep while somebody waits there.
 //! - A short read means drained only if no end or error was reported with it: those come once.
 //! - A token carries the loop's generation, so an event that is older than its slot's owner finds nobody.
 //! - A listener that stopped for its budget or for want of descriptors is visited again; no new edge would come.
@@ -50,9 +50,9 @@ struct Socket {
     readable: Readiness,
     writable: bool,
     /// It stands in `reads`.
-    reading: bool,
+    read_queued: bool,
     /// It stands in `writes`.
-    writing: bool,
+    write_queued: bool,
 }
 
 /// What is known of a socket's incoming side.
@@ -109,7 +109,7 @@ impl Sockets {
         self.obey(event_loop);
         let now = self.sleep(event_loop, at_most)?;
         event_loop.advance(now, SystemTime::now());
-        self.dispatch(event_loop);
+        self.tell(event_loop);
         self.read(event_loop);
         self.accept(event_loop);
         event_loop.end_turn();
@@ -137,8 +137,8 @@ impl Sockets {
         }
     }
 
-    /// Takes the poll's events apart: who can go on.
-    fn dispatch<S>(&mut self, event_loop: &mut EventLoop<S>) {
+    /// Tells the loop what happened, and notes who can go on.
+    fn tell<S>(&mut self, event_loop: &mut EventLoop<S>) {
         for Failure { id, address, error } in self.attempts.failures() {
             event_loop.connect_failed(id, address, error);
         }
@@ -205,7 +205,7 @@ impl Sockets {
         for _ in 0..self.reads.len() {
             let Some(id) = self.reads.pop_front() else { return };
             let Some(socket) = socket(&mut self.sockets, id) else { continue };
-            socket.reading = false;
+            socket.read_queued = false;
             if !event_loop.wants_read(id) {
                 // Not wanted now: `ResumeReading` brings it back. Only an error does not wait for that.
                 if socket.readable == Readiness::Broken
@@ -237,7 +237,7 @@ impl Sockets {
 
     fn queue_read(&mut self, id: ConnId) {
         if let Some(socket) = socket(&mut self.sockets, id)
-            && !std::mem::replace(&mut socket.reading, true)
+            && !std::mem::replace(&mut socket.read_queued, true)
         {
             self.reads.push_back(id);
         }
@@ -248,7 +248,7 @@ impl Sockets {
         for _ in 0..self.writes.len() {
             if let Some(id) = self.writes.pop_front() {
                 if let Some(socket) = socket(&mut self.sockets, id) {
-                    socket.writing = false;
+                    socket.write_queued = false;
                 }
                 self.write(event_loop, id);
             }
@@ -267,7 +267,7 @@ impl Sockets {
     /// One write; what is left goes out next turn, or when the socket takes it.
     fn write<S>(&mut self, event_loop: &mut EventLoop<S>, id: ConnId) {
         let Some(socket) = socket(&mut self.sockets, id) else { return };
-        if !socket.writable || socket.writing {
+        if !socket.writable || socket.write_queued {
             return;
         }
         let pending = event_loop.pending(id);
@@ -291,7 +291,7 @@ impl Sockets {
 
     fn queue_write(&mut self, id: ConnId) {
         if let Some(socket) = socket(&mut self.sockets, id)
-            && !std::mem::replace(&mut socket.writing, true)
+            && !std::mem::replace(&mut socket.write_queued, true)
         {
             self.writes.push_back(id);
         }
@@ -431,8 +431,14 @@ impl Sockets {
             self.sockets.resize_with(id.index() + 1, || None);
         }
         // New sockets can be written to; whether there is something to read, the first edge tells.
-        let socket =
-            Socket { id, stream, readable: Readiness::Drained, writable: true, reading: false, writing: false };
+        let socket = Socket {
+            id,
+            stream,
+            readable: Readiness::Drained,
+            writable: true,
+            read_queued: false,
+            write_queued: false,
+        };
         self.sockets[id.index()] = Some(socket);
     }
 }

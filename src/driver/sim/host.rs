@@ -73,7 +73,7 @@ impl<S> Host<S> {
         let Process::Running(event_loop) = &mut self.process else { return None };
         self.rested = network.now + TURN;
         event_loop.advance(network.now, wall);
-        self.system.dispatch(event_loop, network);
+        self.system.tell(event_loop, network);
         self.system.read(event_loop, network);
         self.system.accept(event_loop, network);
         let result = visit(event_loop);

@@ -85,7 +85,7 @@ impl System {
     }
 
     /// Tells the loop what happened, and notes who can go on.
-    pub(super) fn dispatch<S>(&mut self, event_loop: &mut EventLoop<S>, network: &mut Network) {
+    pub(super) fn tell<S>(&mut self, event_loop: &mut EventLoop<S>, network: &mut Network) {
         for (id, address, error) in std::mem::take(&mut self.failures) {
             event_loop.connect_failed(id, address, error);
         }
