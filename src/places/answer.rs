@@ -42,6 +42,8 @@ struct Results {
 impl Answer {
     /// The most results in a text: a page of Google's, and the greatest bound of a client.
     pub const RESULTS_LIMIT: usize = 20;
+    /// The status of an answer that Places did not give; Google may also say it itself.
+    pub const UNKNOWN_ERROR: &str = "UNKNOWN_ERROR";
 
     /// Reads a response's body.
     ///
@@ -62,7 +64,7 @@ impl Answer {
             "error_message": message,
             "html_attributions": [],
             "results": [],
-            "status": "UNKNOWN_ERROR",
+            "status": Self::UNKNOWN_ERROR,
         });
         Self::read(layout::write(&members).into_bytes()).expect("the layout is JSON with a status")
     }

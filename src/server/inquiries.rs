@@ -23,7 +23,7 @@ pub(super) struct Asker {
     pub(super) bound: Bound,
 }
 
-/// The questions that are not answered.
+/// The questions that are not answered, and the answers that were not fetched.
 #[derive(Default)]
 pub(super) struct Inquiries {
     open: HashMap<Question, Inquiry>,
@@ -41,13 +41,14 @@ struct Inquiry {
 pub(super) enum Opened {
     /// It waits for a connection.
     Waiting,
-    /// It is being asked already.
+    /// Somebody else has asked it, and has no answer yet.
     Joined,
     /// Too many wait.
     Refused,
 }
 
 impl Inquiries {
+    /// Somebody asks; says what becomes of that.
     pub(super) fn open(&mut self, question: &Question, asker: Asker) -> Opened {
         if let Some(inquiry) = self.open.get_mut(question) {
             inquiry.askers.push(asker);

@@ -1,14 +1,18 @@
-//! Every limit of the server, in one place (the parsers' own are beside them).
+//! Every limit of the server, in one place (those of the loop and of the parsers stand beside what they limit).
 //!
 //! A limit is here if a person who runs a server might ask "how many?" or "how long?".
 
 use std::time::Duration;
 
-/// The longest line of a client, in bytes, its `\n` not counted.
-pub const CLIENT_LINE: usize = 4096;
+use crate::herd::command::Command;
+use crate::herd::report::Report;
 
-/// The longest line of a neighbour, in bytes, its `\n` not counted: a client's line and what an AT line adds to it.
-pub const PEER_LINE: usize = 8192;
+/// The longest line of a client, in bytes, its `\n` not counted: 4096, as for a command.
+pub const CLIENT_LINE: usize = Command::LIMIT;
+
+/// The longest line of a neighbour, in bytes, its `\n` not counted: 8192, as for a report, which is a client's line and
+/// what an AT line adds to it.
+pub const PEER_LINE: usize = Report::LIMIT;
 
 /// How much of a line that is refused is copied into the reply, in bytes.
 pub const REFUSED_COPY: usize = 64;
@@ -25,7 +29,7 @@ pub const STALL_TIME: Duration = Duration::from_secs(60);
 /// How many WHATSATs of one connection may be unanswered; then it is not read from.
 pub const OUTSTANDING: usize = 32;
 
-/// How many bytes of finished replies may wait behind an unanswered WHATSAT; then the connection is not read from.
+/// How many bytes of replies may wait behind an unanswered WHATSAT; then the connection is not read from.
 pub const HELD_REPLIES: usize = 64 * 1024;
 
 /// How long a peer that was told off, or that we are done with, may go on sending before the connection is dropped.
@@ -56,7 +60,7 @@ pub const PING_AFTER: Duration = Duration::from_secs(10);
 /// How long a link may be silent before it is dropped.
 pub const SILENCE_TIME: Duration = Duration::from_secs(30);
 
-/// The first pause before a lost link is dialled again; it doubles each time.
+/// The first pause before a lost link is dialled again; it doubles each time. A random part, up to half, is taken off.
 pub const REDIAL_FIRST: Duration = Duration::from_millis(50);
 
 /// The longest pause before a lost link is dialled again.

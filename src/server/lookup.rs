@@ -4,16 +4,14 @@
 //! - A kept connection that ends before it says anything to a question costs the question nothing: it is asked again, on
 //!   a new connection, once.
 //! - A connection on which something comes unasked is dropped, lest it be taken for an answer.
-//! - Whatever goes wrong, the client gets Google-shaped JSON. What exactly went wrong is for the log; neither has the key.
+//! - Whatever goes wrong, the client gets Google-shaped JSON; what exactly went wrong is for the log. The key is in neither.
 
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-pub(super) use super::inquiries::Asker;
-
 use super::Servers;
-use super::inquiries::{Inquiries, Opened};
+use super::inquiries::{Asker, Inquiries, Opened};
 use super::limits::{LOOKUP_IDLE_TIME, LOOKUP_TIME, LOOKUPS};
 use super::replies::Answered;
 use super::standin;
@@ -150,12 +148,13 @@ impl Lookups {
         self.fail(event_loop, question, "Places took too long to answer.", &detail);
     }
 
+    /// Hands an UNKNOWN_ERROR to all who asked: `message` is for them, `detail` for the log.
     fn fail(&mut self, event_loop: &mut Loop<'_, Servers>, question: &Question, message: &str, detail: &str) {
-        self.settle(event_loop, question, Answer::unknown_error(message), detail);
+        self.answer_all(event_loop, question, Answer::unknown_error(message), detail);
     }
 
-    /// Hands the answer to all who asked.
-    fn settle(&mut self, event_loop: &mut Loop<'_, Servers>, question: &Question, answer: Answer, detail: &str) {
+    /// Hands the answer to all who asked; `detail` is what the log says of an UNKNOWN_ERROR.
+    fn answer_all(&mut self, event_loop: &mut Loop<'_, Servers>, question: &Question, answer: Answer, detail: &str) {
         let Some((askers, deadline)) = self.inquiries.close(question) else { return };
         if let Some(deadline) = deadline {
             event_loop.cancel(deadline);
@@ -166,7 +165,7 @@ impl Lookups {
         let shown = Escaped(&status[..status.len().min(STATUS_SHOWN)]);
         for asker in askers {
             let (name, session) = (asker.server.as_str(), asker.session);
-            if answer.status() == UNKNOWN_ERROR {
+            if answer.status() == Answer::UNKNOWN_ERROR {
                 log::warn!(target: name, "{session} gets no places {question}: {detail}");
             } else {
                 log::info!(target: name, "{session} gets places {question}: {shown}");
@@ -190,7 +189,7 @@ impl Lookups {
         let Some(question) = errand.question.take() else { return };
         let status = response.status;
         match Answer::read(response.body) {
-            Ok(answer) => self.settle(event_loop, &question, answer, "Places says so itself"),
+            Ok(answer) => self.answer_all(event_loop, &question, answer, "Places says so itself"),
             Err(nonsense) => {
                 let detail = format!("HTTP {status}: {nonsense}");
                 self.fail(event_loop, &question, "Places gave an answer that makes no sense.", &detail);
@@ -303,8 +302,6 @@ impl Protocol<Servers> for Lookup {
         servers.lookups.lost(event_loop, self.heard, lost);
     }
 }
-
-const UNKNOWN_ERROR: &str = "UNKNOWN_ERROR";
 
 /// How much of a status is logged, in bytes.
 const STATUS_SHOWN: usize = 64;

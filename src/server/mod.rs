@@ -48,7 +48,7 @@ pub struct Servers {
 }
 
 /// One server: what it knows, and who is connected to it.
-pub(crate) struct Server {
+struct Server {
     name: ServerName,
     herd: String,
     node: Node,
@@ -56,7 +56,7 @@ pub(crate) struct Server {
     limits: topology::Limits,
     addresses: [(Door, SocketAddr); 2],
     listeners: Vec<ListenerId>,
-    /// How many of the listeners could be had.
+    /// How many of its listeners are bound.
     bound: usize,
     clients: Clients,
     /// Connections to the address for peers that have not said HERD.
@@ -65,7 +65,7 @@ pub(crate) struct Server {
 
 /// Which of this process's servers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct ServerId(usize);
+struct ServerId(usize);
 
 /// Who may come in by an address.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

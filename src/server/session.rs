@@ -5,16 +5,16 @@
 //!   back; the lines that came with the last read wait in `lines`. So a client costs a bounded amount whatever it does.
 //! - It is told off with `? ` and the start of the line for a line too long or too slow, after everything it is owed.
 //! - After its half-close, a last line without `\n` is a line, and what is outstanding is answered before we close.
-//! - Exactly one deadline runs: see `Pace`.
+//! - At most one deadline runs: see `Pace`.
 //!
 //! What a line means is `herd::node`'s business; here its effects are carried out.
 
 use std::rc::Rc;
 
+use super::inquiries::Asker;
 use super::limits::{
     CLIENT_LINE, GOODBYE_TIME, HELD_REPLIES, IDLE_TIME, LINE_TIME, OUTSTANDING, REFUSED_COPY, STALL_TIME,
 };
-use super::lookup::Asker;
 use super::replies::{Answered, Replies};
 use super::{ServerId, Servers, peer};
 use crate::event_loop::{AfterEof, Loop, Lost, Protocol, Transport};
@@ -36,11 +36,11 @@ pub(super) struct Session {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Stage {
     Talking,
-    /// The client has finished; what it said is still carried out and answered.
+    /// The client has ended its half; what it said is still carried out and answered.
     Ended,
     /// The server stops; what the client has said is still carried out and answered.
     Stopping,
-    /// We have finished, because of a line; replies to what came before it are still owed.
+    /// We hear no more, because of a line; replies to what came before it are still owed.
     Leaving,
 }
 
