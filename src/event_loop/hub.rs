@@ -30,7 +30,9 @@ pub(super) struct Hub<S> {
     pub(super) listeners: Slab<Listener>,
     pub(super) timers: Timers,
     pub(super) requests: VecDeque<Request>,
+    /// What runs at the next turn.
     pub(super) ready: VecDeque<Ready>,
+    /// Connections whose protocols are owed a call.
     pub(super) unsettled: VecDeque<ConnId>,
     /// Protocols made inside a callback, on their way to their slot.
     pub(super) newborns: Vec<(ConnId, Box<dyn Protocol<S>>)>,
@@ -38,14 +40,17 @@ pub(super) struct Hub<S> {
     pub(super) new_factories: Vec<(ListenerId, Box<dyn ProtocolFactory<S>>)>,
     pub(super) handlers: Vec<(Signal, Option<Handler<S>>)>,
     pub(super) stopped: bool,
+    /// Connections that have something to send.
     dirty: VecDeque<ConnId>,
     pub(super) calls: Slab<Call<S>>,
     spares: Spares,
+    /// How many connections and listeners were named so far.
     pub(super) generations: u32,
+    /// How many calls were scheduled so far.
     pub(super) serials: u64,
 }
 
-/// What runs at the next turn.
+/// A call that does not wait for a time.
 #[derive(Clone, Copy)]
 pub(super) enum Ready {
     Call(CallId),
@@ -86,8 +91,12 @@ impl<S> Hub<S> {
 
     /// The connection, unless it is over.
     pub(super) fn live(&mut self, id: ConnId) -> Option<&mut Connection> {
-        let connection = self.connections.get_mut(id.index())?;
-        (connection.generation == id.generation() && !connection.is_over()).then_some(connection)
+        named(&mut self.connections, id).filter(|connection| !connection.is_over())
+    }
+
+    /// The connection, over or not.
+    pub(super) fn connection(&self, id: ConnId) -> Option<&Connection> {
+        self.connections.get(id.index()).filter(|connection| connection.generation == id.generation())
     }
 
     // Connections: coming.
@@ -185,8 +194,8 @@ impl<S> Hub<S> {
     // Connections: writing.
 
     pub(super) fn write(&mut self, id: ConnId, data: &[u8]) {
-        let Some(connection) = self.connections.get_mut(id.index()) else { return };
-        if connection.generation != id.generation() || !connection.is_writable() || data.is_empty() {
+        let Some(connection) = named(&mut self.connections, id) else { return };
+        if !connection.is_writable() || data.is_empty() {
             return;
         }
         match connection.write(data, &mut self.spares) {
@@ -232,10 +241,7 @@ impl<S> Hub<S> {
     }
 
     pub(super) fn sent(&mut self, id: ConnId, count: usize) {
-        let Some(connection) = self.connections.get_mut(id.index()) else { return };
-        if connection.generation != id.generation() {
-            return;
-        }
+        let Some(connection) = named(&mut self.connections, id) else { return };
         connection.outgoing.take(count, &mut self.spares);
         if connection.update_flow() {
             self.unsettle(id);
@@ -313,16 +319,15 @@ impl<S> Hub<S> {
 
     /// The only way out: nothing is sent or received from now on, and `connection_lost` is due.
     pub(super) fn end(&mut self, id: ConnId, why: Option<io::Error>) {
-        let Self { connections, spares, .. } = self;
-        let Some(connection) = connections.get_mut(id.index()) else { return };
-        if connection.generation != id.generation() || connection.is_over() {
+        let Some(connection) = named(&mut self.connections, id).filter(|connection| !connection.is_over()) else {
             return;
-        }
+        };
         connection.phase = Phase::Ended(why);
-        connection.outgoing.clear(spares);
+        connection.outgoing.clear(&mut self.spares);
+        let had_alarm = connection.deadline.alarm.take().is_some();
         self.requests.push_back(Request::Close { id });
         self.unsettle(id);
-        if self.connections[id.index()].deadline.alarm.take().is_some() {
+        if had_alarm {
             self.note_stale();
         }
     }
@@ -353,10 +358,7 @@ impl<S> Hub<S> {
 
     /// The next callback that is due to this protocol; it counts as made.
     pub(super) fn owed(&mut self, id: ConnId) -> Option<Owed> {
-        let connection = self.connections.get_mut(id.index())?;
-        if connection.generation != id.generation() {
-            return None;
-        }
+        let connection = named(&mut self.connections, id)?;
         connection.unsettled = false;
         match &mut connection.phase {
             Phase::Ended(why) => {
@@ -390,6 +392,11 @@ impl<S> Hub<S> {
             self.ready.push_back(Ready::Wake(id));
         }
     }
+}
+
+/// The connection of that name, over or not; with the table alone borrowed, not the whole hub.
+fn named(connections: &mut Slab<Connection>, id: ConnId) -> Option<&mut Connection> {
+    connections.get_mut(id.index()).filter(|connection| connection.generation == id.generation())
 }
 
 /// How long a name may take to be looked up and an address to answer, all attempts together.

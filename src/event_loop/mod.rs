@@ -46,7 +46,7 @@ pub use self::request::{Request, Signal};
 pub use self::transport::Transport;
 
 use self::channel::Channel;
-use self::connection::Phase;
+use self::connection::{Connection, Phase};
 use self::dispatch::put;
 use self::hub::{Hub, Ready};
 use self::listener::ListenerPhase;
@@ -331,21 +331,17 @@ impl<S> EventLoop<S> {
         self.hub.next_dirty()
     }
 
-    /// What waits to be sent.
+    /// What waits to be sent; nothing before the connection stands.
     pub fn pending(&self, id: ConnId) -> &[u8] {
-        let connection = self.hub.connections.get(id.index());
-        connection.filter(|connection| connection.generation == id.generation()).map_or(&[], |connection| {
-            match connection.phase {
-                Phase::Connecting(_) => &[],
-                _ => connection.outgoing.as_slice(),
-            }
-        })
+        match self.hub.connection(id) {
+            None | Some(Connection { phase: Phase::Connecting(_), .. }) => &[],
+            Some(connection) => connection.outgoing.as_slice(),
+        }
     }
 
     /// Whether to read from the socket.
     pub fn wants_read(&self, id: ConnId) -> bool {
-        let connection = self.hub.connections.get(id.index());
-        connection.is_some_and(|connection| connection.generation == id.generation() && connection.wants_read())
+        self.hub.connection(id).is_some_and(Connection::wants_read)
     }
 
     /// When the next turn must begin at the latest, should nothing come before.
