@@ -21,8 +21,8 @@
 //! ```text
 //!          main.rs, cli/             argv, files, environment, exit code
 //!          /           \
-//!       server/         driver/      the herd's protocols on the loop | who makes things happen: sockets and the clock,
-//!      /       \        /            or a simulation
+//!       server/         driver/      the herd's protocols on the loop | who makes things happen (sockets, or a simulation)
+//!      /       \        /
 //!  places/     event_loop/           questions and answers | when things happen
 //!   /    \
 //! herd/  wire/                       what a server knows | bytes to lines and HTTP

@@ -5,14 +5,14 @@
 use std::time::Duration;
 
 use crate::herd::command::Command;
-use crate::herd::report::Report;
+use crate::herd::link::LinkLine;
 
 /// The longest line of a client, in bytes, its `\n` not counted: 4096, as for a command.
 pub const CLIENT_LINE: usize = Command::LIMIT;
 
-/// The longest line of a neighbour, in bytes, its `\n` not counted: 8192, as for a report, which is a client's line and
-/// what an AT line adds to it.
-pub const PEER_LINE: usize = Report::LIMIT;
+/// The longest line of a neighbour, in bytes, its `\n` not counted: 8192, which has room for a report, a client's line
+/// and what an AT line adds to it.
+pub const PEER_LINE: usize = LinkLine::LIMIT;
 
 /// How much of a line that is refused is copied into the reply, in bytes.
 pub const REFUSED_COPY: usize = 64;
