@@ -49,7 +49,7 @@ pub const PEER_LOW_WATER: usize = 256 * 1024;
 pub const COMPLAIN_EVERY: Duration = Duration::from_secs(5);
 
 /// How many connections to the address for peers may be open that have not said HERD.
-pub const GUESTS: u32 = 64;
+pub const STRANGERS: u32 = 64;
 
 /// How long a neighbour may take to say HERD.
 pub const HELLO_TIME: Duration = Duration::from_secs(10);

@@ -59,8 +59,8 @@ struct Server {
     /// How many of its listeners are bound.
     bound: usize,
     clients: Clients,
-    /// Connections to the address for peers that have not said HERD.
-    guests: u32,
+    /// How many connections to the address for peers have not said HERD.
+    strangers: u32,
 }
 
 /// Which of this process's servers.
@@ -111,7 +111,7 @@ impl Servers {
                 listeners: Vec::new(),
                 bound: 0,
                 clients: Clients::default(),
-                guests: 0,
+                strangers: 0,
             }
         };
         let each = names.iter().map(server).collect();

@@ -11,8 +11,8 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::limits::{
-    GOODBYE_TIME, GUESTS, HELLO_TIME, LINE_TIME, PEER_HIGH_WATER, PEER_LINE, PEER_LOW_WATER, PING_AFTER, RETIRED_TIME,
-    SILENCE_TIME,
+    GOODBYE_TIME, HELLO_TIME, LINE_TIME, PEER_HIGH_WATER, PEER_LINE, PEER_LOW_WATER, PING_AFTER, RETIRED_TIME,
+    SILENCE_TIME, STRANGERS,
 };
 use super::links::{ChangeKind, Dialled, Joined, Link, Links, Neighbour};
 use super::{Server, ServerId, Servers};
@@ -34,10 +34,11 @@ pub(super) struct Peer {
     heard: Option<Instant>,
     /// When the line that is not complete began.
     begun: Option<Instant>,
+    /// Whether PING was asked since something last came.
     pinged: bool,
 }
 
-/// How far it is.
+/// How far the conversation is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Phase {
     /// We expect HERD, from this neighbour if we dialled it.
@@ -120,6 +121,7 @@ impl Peer {
         Self::new(server, Dialled::ByThem, Phase::Hello(None))
     }
 
+    /// Carries out one line, if it has a place here.
     fn obey(&mut self, transport: &mut Transport<'_, Servers>, servers: &mut Servers, line: &[u8]) {
         let name = servers.server(self.server).name.clone();
         let name = name.as_str();
@@ -134,7 +136,7 @@ impl Peer {
             (Phase::Hello(expected), LinkLine::Hello(hello)) => {
                 match self.greet(transport, servers, *expected, &hello) {
                     Ok(neighbour) => {
-                        servers.server(self.server).guests -= u32::from(self.phase.neighbour().is_none());
+                        servers.server(self.server).strangers -= u32::from(self.phase.neighbour().is_none());
                         self.phase = Phase::Up(neighbour);
                     }
                     Err(why) => self.refuse(transport, name, &why),
@@ -196,6 +198,7 @@ impl Peer {
         Ok(neighbour)
     }
 
+    /// Says ERR and why, then closes.
     fn refuse(&mut self, transport: &mut Transport<'_, Servers>, name: &str, why: &str) {
         // Of a neighbour that we dial again and again `left` complains, once.
         if !matches!(self.phase, Phase::Hello(Some(_))) {
@@ -227,9 +230,9 @@ impl Protocol<Servers> for Peer {
     fn connection_made(&mut self, transport: &mut Transport<'_, Servers>, servers: &mut Servers) {
         let server = servers.server(self.server);
         if self.dialled == Dialled::ByThem {
-            server.guests += 1;
-            if server.guests > GUESTS {
-                self.phase = Phase::Over(None, format!("{GUESTS} others have not said HERD either"));
+            server.strangers += 1;
+            if server.strangers > STRANGERS {
+                self.phase = Phase::Over(None, format!("{STRANGERS} others have not said HERD either"));
                 return transport.abort();
             }
         }
@@ -254,6 +257,7 @@ impl Protocol<Servers> for Peer {
             self.pinged = false;
         }
         let mut fresh = self.lines.is_empty();
+        // Taken out, as `obey` wants all of us while the lines are lent out.
         let mut lines = std::mem::replace(&mut self.lines, LineBuffer::new(PEER_LINE));
         let mut feed = lines.feed(data);
         while let Some(line) = feed.next() {
@@ -322,7 +326,7 @@ impl Protocol<Servers> for Peer {
             Some(neighbour) => left(event_loop, servers, self.server, neighbour, lost.id, why),
             None => {
                 let server = servers.server(self.server);
-                server.guests -= 1;
+                server.strangers -= 1;
                 let name = server.name.as_str();
                 let from = lost.peer.map_or_else(String::new, |peer| peer.to_string());
                 log::info!(target: name, "{} of a stranger at {from} is gone{why}", lost.id);

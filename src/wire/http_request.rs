@@ -4,7 +4,7 @@
 //! - The decoder keeps what a server of JSON needs, the method, the target and the body, and forgets the headers.
 //! - A target may hold a key: a [`Request`] shows only its path.
 //!
-//! A client with something to send adds a body to [`RequestHead`]; nobody sends one yet.
+//! What it does not do: it writes no bodies, as nobody here sends one.
 
 use std::error::Error;
 use std::fmt;

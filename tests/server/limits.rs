@@ -5,7 +5,9 @@ use std::time::Duration;
 use proxy_herd::driver::sim::{ClientId, Ending, Weather};
 use proxy_herd::herd::topology::Topology;
 use proxy_herd::server::Provider;
-use proxy_herd::server::limits::{GUESTS, HELD_REPLIES, IDLE_TIME, LINE_TIME, OUTSTANDING, REFUSED_COPY, STALL_TIME};
+use proxy_herd::server::limits::{
+    HELD_REPLIES, IDLE_TIME, LINE_TIME, OUTSTANDING, REFUSED_COPY, STALL_TIME, STRANGERS,
+};
 
 use crate::simulated::Simulated;
 use crate::upstream::{self, Behaviour};
@@ -226,13 +228,13 @@ fn a_server_that_stops_answers_what_is_outstanding() {
 fn only_so_many_strangers_wait_at_the_door_for_peers() {
     let mut world = goloman();
     let peers = world.topology.find(&name("Goloman")).expect("it is there").peers;
-    let guests: Vec<ClientId> = (0..GUESTS).map(|_| world.sim.connect(peers)).collect();
+    let strangers: Vec<ClientId> = (0..STRANGERS).map(|_| world.sim.connect(peers)).collect();
     world.pass(MOMENT);
     let one_more = world.sim.connect(peers);
     world.pass(MOMENT);
     assert!(world.sim.ending(one_more).is_some());
-    assert!(guests.iter().all(|guest| world.sim.ending(*guest).is_none()));
-    world.sim.reset(guests[0]);
+    assert!(strangers.iter().all(|guest| world.sim.ending(*guest).is_none()));
+    world.sim.reset(strangers[0]);
     world.pass(MOMENT);
     let next = world.sim.connect(peers);
     world.pass(MOMENT);
