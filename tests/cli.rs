@@ -56,7 +56,7 @@ fn a_topology_is_found_and_shown() {
     let [ball, hill] = [herd.doors("Ball"), herd.doors("Hill")];
     let named = format!(
         "herd test: 2 servers, 1 links\n\nserver  clients          peers            neighbours\n\
-         Ball    {}  {}  Hill\nHill    {}  {}  Ball\n\nplaces from embedded\n",
+         Ball    {}  {}  Hill\nHill    {}  {}  Ball\n\nplaces: embedded (the built-in data)\n",
         ball.0, ball.1, hill.0, hill.1
     );
     let file = herd.folder.path().join("topology.json");

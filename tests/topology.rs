@@ -104,7 +104,7 @@ Holiday  127.0.0.1:11647  127.0.0.1:21647  Goloman Welsh Wilkes
 Welsh    127.0.0.1:11648  127.0.0.1:21648  Holiday
 Wilkes   127.0.0.1:11649  127.0.0.1:21649  Goloman Hands Holiday
 
-places from auto";
+places: auto (Google if there is a key, else the built-in data)";
     assert_eq!(Topology::built_in().to_string(), expected);
 }
 

@@ -47,7 +47,7 @@ struct Demo {
 impl Demo {
     fn show(mut self) -> Result<(), Failure> {
         self.wait_for_links()?;
-        print(&format!("{}: the demo takes the built-in data\n", self.topology))?;
+        print(&format!("{}; the demo takes the built-in data\n", self.topology))?;
 
         let (near, far, links) = farthest(&self.topology);
         let (near, far) = (near.clone(), far.clone());

@@ -17,7 +17,7 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use log::{LevelFilter, Log, Metadata, Record};
+use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use crate::cli::logs::line::Clock;
 use crate::cli::logs::outlet::Outlet;
@@ -73,12 +73,16 @@ impl Logs {
 }
 
 impl Log for Logs {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
+    /// Other crates have their say only where something is wrong: the traces of mio and rustls would drown ours.
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.level() <= Level::Warn || !FOREIGN.iter().any(|other| metadata.target().starts_with(other))
     }
 
     /// The values of a message must not log when they are shown: the log is locked then.
     fn log(&self, record: &Record<'_>) {
+        if !self.enabled(record.metadata()) {
+            return;
+        }
         let now = SystemTime::now();
         let Outlets { outlets, clock, complaints } = &mut *self.outlets();
         let others = outlets.len() - 1;
@@ -100,6 +104,9 @@ struct Outlets {
     complaints: Box<dyn Write + Send>,
 }
 
+/// What the targets of other crates' lines begin with.
+const FOREIGN: [&str; 2] = ["mio::", "rustls::"];
+
 /// The outlet of the lines that no server says.
 const THE_OTHERS: &str = "proxy-herd";
 
@@ -112,7 +119,9 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let inner = folder.path().join("made/here");
         let logs = Logs::to_folder(&inner, &[name("Goloman"), name("Hands")]).expect("writable");
-        ["Hands", "proxy_herd::driver", "Hands", "goloman"].into_iter().for_each(|target| say(&logs, target));
+        ["Hands", "proxy_herd::driver", "Hands", "goloman", "mio::poll"]
+            .into_iter()
+            .for_each(|target| say(&logs, target));
         let lines = || ["Goloman", "Hands", "proxy-herd"].map(|file| count_lines(&inner.join(format!("{file}.log"))));
         assert_eq!(lines(), [0, 0, 0], "they wait");
         logs.flush();

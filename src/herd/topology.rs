@@ -173,17 +173,17 @@ impl fmt::Display for Topology {
             let line = format!("{name:first$}  {clients:second$}  {peers:third$}  {neighbours}");
             writeln!(formatter, "{}", line.trim_end())?;
         }
-        write!(formatter, "\nplaces from {}", self.places.provider)
+        write!(formatter, "\nplaces: {}", self.places.provider)
     }
 }
 
-/// As topology.json names it.
+/// As topology.json names it, and what that means.
 impl fmt::Display for Provider {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
-            Self::Auto => "auto",
-            Self::Legacy => "legacy",
-            Self::Embedded => "embedded",
+            Self::Auto => "auto (Google if there is a key, else the built-in data)",
+            Self::Legacy => "legacy (Google, with a key)",
+            Self::Embedded => "embedded (the built-in data)",
         })
     }
 }
