@@ -5,8 +5,8 @@
 //! the loop does at the end of each turn. A line that cannot be written is counted and dropped: no server stops for its log.
 //! Files are appended to and never turned over: that is for whoever moves them and then asks to [`Logs::reopen`].
 //!
-//! Our own, because flexi_logger sorts lines into files only if the caller writes the file into the target, and does not count
-//! what a full disk swallowed.
+//! Our own, because flexi_logger sorts lines into files only by targets of the form `{file}` (see its `writers` page), which the
+//! library would have to write, and because what a full disk swallows shall be counted and told.
 
 mod line;
 mod outlet;
