@@ -1,8 +1,8 @@
 //! Questions to Places over kept-alive connections, each answered within its deadline, one way or another.
 //!
 //! - At most [`LOOKUPS`] connections; one question on each at a time. A connection that is free is used again.
-//! - A kept connection that ends before it says anything to a question costs the question nothing: it is asked again, on
-//!   a new connection, once.
+//! - A kept connection that ends before it says anything to a question costs the question nothing: it is asked again on
+//!   another one. Only a connection that has answered before can do that, so it happens at most once for each that is kept.
 //! - A connection on which something comes unasked is dropped, lest it be taken for an answer.
 //! - Whatever goes wrong, the client gets Google-shaped JSON; what exactly went wrong is for the log. The key is in neither.
 
@@ -123,7 +123,7 @@ impl Lookups {
             let id = match kept {
                 Some(id) => {
                     if let Some(mut transport) = event_loop.transport(id) {
-                        transport.write(&question.legacy_request(&upstream.places, &upstream.key));
+                        transport.write(&upstream.request(&question));
                         transport.set_timeout(None);
                     }
                     id
@@ -232,8 +232,7 @@ impl Lookups {
     /// The request for a connection that was made.
     fn request(&self, id: ConnId) -> Option<Vec<u8>> {
         let question = self.connections.get(&id)?.question.as_ref()?;
-        let upstream = self.upstream.as_ref()?;
-        Some(question.legacy_request(&upstream.places, &upstream.key))
+        Some(self.upstream.as_ref()?.request(question))
     }
 }
 

@@ -15,7 +15,7 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 use crate::event_loop::{Security, ServerSecurity, Target};
 use crate::herd::topology::{Scheme, Url};
-use crate::places::question::Key;
+use crate::places::question::{Key, Question};
 
 /// Who answers questions about places.
 #[derive(Clone, Debug)]
@@ -29,8 +29,8 @@ pub enum Provider {
 /// Where questions go, how, and who pays.
 #[derive(Clone, Debug)]
 pub struct Upstream {
-    pub(super) places: Url,
-    pub(super) key: Key,
+    places: Url,
+    key: Key,
     pub(super) target: Target,
     pub(super) security: Security,
 }
@@ -77,6 +77,13 @@ impl Provider {
     /// If the system has no random numbers.
     pub fn embedded() -> Result<Self, TrustError> {
         Identity::make().map(Self::Embedded)
+    }
+}
+
+impl Upstream {
+    /// The bytes that ask `question`. They hold the key: for the wire, never for a log.
+    pub(super) fn request(&self, question: &Question) -> Vec<u8> {
+        question.legacy_request(&self.places, &self.key)
     }
 }
 
