@@ -5,6 +5,7 @@
 
 mod attempts;
 mod listening;
+mod pool;
 mod resolver;
 mod signals;
 pub mod sim;

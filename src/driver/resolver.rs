@@ -1,24 +1,17 @@
-//! Names to addresses on a helper thread, since the system's resolver blocks.
+//! Names to addresses on threads of their own, since the system's resolver blocks.
 //!
-//! One thread, started with the first question, shared with nobody else: a full pool of other work cannot delay a
-//! connection. A question whose asker is gone is answered all the same, and the loop ignores the answer.
+//! Shared with nobody else: a full pool of other work cannot delay a connection, and one name whose server is dead not the
+//! others. A question whose asker is gone is answered all the same, and the loop ignores the answer.
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread;
 
 use mio::Waker;
 
+use super::pool::Pool;
 use crate::event_loop::ConnId;
-
-/// A name that waits for its addresses.
-struct Question {
-    id: ConnId,
-    host: String,
-    port: u16,
-}
 
 /// What was found for whom.
 pub(super) struct Answer {
@@ -26,31 +19,32 @@ pub(super) struct Answer {
     pub(super) found: io::Result<Vec<SocketAddr>>,
 }
 
-/// The helper thread and the two ways to it and back.
+/// The threads, and the way back from them.
 pub(super) struct Resolver {
-    questions: Sender<Question>,
+    threads: Pool,
+    waker: Arc<Waker>,
+    answered: Sender<Answer>,
     answers: Receiver<Answer>,
 }
 
 impl Resolver {
-    /// Starts the thread; `waker` is woken whenever an answer has come. The thread ends when the resolver is dropped.
-    pub(super) fn start(waker: Arc<Waker>) -> io::Result<Self> {
-        let (questions, asked) = channel::<Question>();
+    /// `waker` is woken whenever an answer has come. Threads come with the questions.
+    pub(super) fn new(waker: Arc<Waker>) -> Self {
         let (answered, answers) = channel();
-        thread::Builder::new().name("resolver".to_owned()).spawn(move || {
-            for Question { id, host, port } in asked {
-                let found = (host.as_str(), port).to_socket_addrs().map(Iterator::collect);
-                let found = found.map_err(|error| io::Error::new(error.kind(), format!("look up {host}: {error}")));
-                if answered.send(Answer { id, found }).is_err() || waker.wake().is_err() {
-                    return;
-                }
-            }
-        })?;
-        Ok(Self { questions, answers })
+        Self { threads: Pool::new("resolver", THREADS), waker, answered, answers }
     }
 
+    /// Looks the name up; an `answer` follows in any case.
     pub(super) fn ask(&self, id: ConnId, host: String, port: u16) {
-        self.questions.send(Question { id, host, port }).expect("the thread lives as long as the resolver");
+        let (answered, waker) = (self.answered.clone(), Arc::clone(&self.waker));
+        let job = move || {
+            let found = (host.as_str(), port).to_socket_addrs().map(Iterator::collect);
+            let found = found.map_err(|error| io::Error::new(error.kind(), format!("look up {host}: {error}")));
+            answer(&answered, &waker, Answer { id, found });
+        };
+        if let Err(error) = self.threads.run(Box::new(job)) {
+            answer(&self.answered, &self.waker, Answer { id, found: Err(error) });
+        }
     }
 
     /// The next answer, if one has come.
@@ -58,3 +52,13 @@ impl Resolver {
         self.answers.try_recv().ok()
     }
 }
+
+/// If that fails, the loop is gone, and nobody waits.
+fn answer(answered: &Sender<Answer>, waker: &Waker, answer: Answer) {
+    if answered.send(answer).is_ok() {
+        let _ = waker.wake();
+    }
+}
+
+/// The most names looked up at a time: libuv's number.
+const THREADS: usize = 4;

@@ -38,8 +38,7 @@ pub struct Sockets {
     writes: VecDeque<ConnId>,
     accepts: VecDeque<ListenerId>,
     buffer: Box<[u8]>,
-    waker: Arc<Waker>,
-    resolver: Option<Resolver>,
+    resolver: Resolver,
     signals: Option<Signals>,
 }
 
@@ -83,8 +82,7 @@ impl Sockets {
             writes: VecDeque::new(),
             accepts: VecDeque::new(),
             buffer: vec![0; READ].into_boxed_slice(),
-            waker,
-            resolver: None,
+            resolver: Resolver::new(waker),
             signals: None,
         })
     }
@@ -195,7 +193,7 @@ impl Sockets {
 
     /// The resolver has something to say.
     fn hear<S>(&mut self, event_loop: &mut EventLoop<S>) {
-        while let Some(answer) = self.resolver.as_ref().and_then(Resolver::answer) {
+        while let Some(answer) = self.resolver.answer() {
             event_loop.resolved(answer.id, answer.found);
         }
     }
@@ -308,7 +306,7 @@ impl Sockets {
             }
             Request::Accept { listener } => self.queue_accept(listener),
             Request::Unlisten { listener } => self.listening.close(self.poll.registry(), listener),
-            Request::Resolve { id, host, port } => self.resolve(event_loop, id, host, port),
+            Request::Resolve { id, host, port } => self.resolver.ask(id, host, port),
             Request::Connect { id, address } => self.attempts.start(self.poll.registry(), id, address),
             Request::ResumeReading { id } => {
                 if socket(&mut self.sockets, id).is_some_and(|socket| socket.readable != Readiness::Drained) {
@@ -391,16 +389,6 @@ impl Sockets {
         if let Some(id) = event_loop.accepted(listener, Endpoints { peer, local }) {
             self.place(event_loop, id, stream);
         }
-    }
-
-    fn resolve<S>(&mut self, event_loop: &mut EventLoop<S>, id: ConnId, host: String, port: u16) {
-        if self.resolver.is_none() {
-            match Resolver::start(Arc::clone(&self.waker)) {
-                Ok(resolver) => self.resolver = Some(resolver),
-                Err(error) => return event_loop.resolved(id, Err(error)),
-            }
-        }
-        self.resolver.as_ref().expect("started above").ask(id, host, port);
     }
 
     /// An attempt to connect has got somewhere, or pretends to.
