@@ -3,6 +3,7 @@
 //! `take_error` eats the error, so it is asked once per event. (On a connected socket that would turn a reset into a clean
 //! end: there `sockets` reads, and asks only for a connection that the loop does not want to read from.)
 
+use std::collections::BTreeSet;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
@@ -17,6 +18,8 @@ use crate::event_loop::{ConnId, Endpoints};
 #[derive(Default)]
 pub(super) struct Attempts {
     under_way: Slab<Attempt>,
+    /// Whose they are: every slot of the slab with its connection, a connection's in one stretch.
+    owners: BTreeSet<(ConnId, usize)>,
     failures: Vec<Failure>,
 }
 
@@ -47,6 +50,7 @@ impl Attempts {
         let mut stream = TcpStream::connect(address)?;
         let entry = self.under_way.vacant_entry();
         registry.register(&mut stream, token::attempt(entry.key()), Interest::READABLE | Interest::WRITABLE)?;
+        self.owners.insert((id, entry.key()));
         entry.insert(Attempt { id, address, stream });
         Ok(())
     }
@@ -74,6 +78,7 @@ impl Attempts {
             },
         };
         let mut attempt = self.under_way.remove(slot);
+        self.owners.remove(&(attempt.id, slot));
         // It is registered again under its connection's own token, or closed.
         let _ = registry.deregister(&mut attempt.stream);
         Some((attempt, outcome))
@@ -81,8 +86,9 @@ impl Attempts {
 
     /// Drops what is still under way for a connection: it stands, or nobody wants it any more.
     pub(super) fn drop_all(&mut self, id: ConnId) {
-        if !self.under_way.is_empty() {
-            self.under_way.retain(|_, attempt| attempt.id != id);
+        while let Some(owned) = self.owners.range((id, 0)..=(id, usize::MAX)).next().copied() {
+            self.owners.remove(&owned);
+            self.under_way.remove(owned.1);
         }
     }
 }
