@@ -4,7 +4,8 @@
 //! - Every socket is registered once, for both directions, and keeps what it is known to be in `Readiness`.
 //! - `reads` and `writes` are queues of sockets that can go on. Each gets one system call per turn and goes to the back,
 //!   so that nobody starves; the poll does not sleep while somebody waits there.
-//! - A short read means drained only if no end or error was reported with it: those come once.
+//! - A short read means drained only if no end, error or urgent byte was reported with it: those come once, and a read
+//!   stops at an urgent byte whatever is behind it.
 //! - A token carries the loop's generation, so an event that is older than its slot's owner finds nobody.
 //! - A listener that stopped for its budget or for want of descriptors is visited again; no new edge would come.
 //!
@@ -61,7 +62,7 @@ enum Readiness {
     Drained,
     /// There may be something; it stands in `reads`, unless the loop does not want it.
     Ready,
-    /// The end was reported: read until it shows.
+    /// The end was reported, or an urgent byte: read until the end shows, or nothing does.
     Ending,
     /// An error was reported: the same, but it is told without a read if the loop wants none.
     Broken,
@@ -169,7 +170,7 @@ impl Sockets {
         }
         let readable = if event.is_error() {
             Readiness::Broken
-        } else if event.is_read_closed() {
+        } else if event.is_read_closed() || event.is_priority() {
             Readiness::Ending
         } else if event.is_readable() {
             Readiness::Ready
@@ -408,10 +409,9 @@ impl Sockets {
 
     /// Gives a connected socket its place in the table.
     fn place<S>(&mut self, event_loop: &mut EventLoop<S>, id: ConnId, mut stream: TcpStream) {
-        let registered = stream.set_nodelay(true).and_then(|()| {
-            let interest = Interest::READABLE | Interest::WRITABLE;
-            self.poll.registry().register(&mut stream, token::connection(id), interest)
-        });
+        let registered = stream
+            .set_nodelay(true)
+            .and_then(|()| self.poll.registry().register(&mut stream, token::connection(id), INTEREST));
         if let Err(error) = registered {
             return event_loop.lost(id, error);
         }
@@ -434,6 +434,14 @@ impl Sockets {
 fn socket(sockets: &mut [Option<Socket>], id: ConnId) -> Option<&mut Socket> {
     sockets.get_mut(id.index())?.as_mut().filter(|socket| socket.id == id)
 }
+
+/// What a connected socket reports.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE).add(Interest::PRIORITY);
+
+/// What a connected socket reports; nothing of urgent bytes, where the system does not say.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
 /// The most bytes one connection is read from in a turn; the size of the one read buffer.
 const READ: usize = 64 * 1024;
