@@ -58,12 +58,12 @@ impl Bare {
         event_loop.enter(|event_loop, _| {
             event_loop.listen(address, ServerSecurity::Plain, move |_: &mut usize| Echo { timeout })
         });
-        let Some(Request::Listen { listener, address }) = event_loop.poll_request() else {
+        let Some(Request::Listen { listener, address, .. }) = event_loop.poll_request() else {
             panic!("not asked to listen")
         };
-        event_loop.listening(listener, address);
-        let endpoints = Endpoints { peer: address, local: address };
-        let accept = |_| event_loop.accepted(listener, endpoints).expect("the listener is open");
+        event_loop.listening(listener, address.clone());
+        let endpoints = Endpoints::new(address.clone(), address);
+        let accept = |_| event_loop.accepted(listener, endpoints.clone()).expect("the listener is open");
         let connections = (0..count).map(accept).collect();
         Self { event_loop, connections, now, wall, next: 0 }
     }

@@ -221,13 +221,13 @@ fn one_client_without_sockets() -> (EventLoop<Servers>, ConnId) {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
     let (_, mut event_loop) = goloman(address);
     let for_clients = |request: Request| match request {
-        Request::Listen { listener, address: wanted } if wanted == address => Some(listener),
+        Request::Listen { listener, address: wanted, .. } if wanted.ip() == Some(address) => Some(listener),
         _ => None,
     };
     let requests = std::iter::from_fn(|| event_loop.poll_request());
     let listener: ListenerId = requests.filter_map(for_clients).next().expect("it listens for clients");
     event_loop.listening(listener, address);
-    let client = event_loop.accepted(listener, Endpoints { peer: address, local: address });
+    let client = event_loop.accepted(listener, Endpoints::new(address, address));
     (event_loop, client.expect("it is let in"))
 }
 

@@ -87,7 +87,7 @@ fn a_loop_that_is_stopped_while_it_sends_and_binds_does_not_sleep() {
     let Stage { mut sockets, mut event_loop } = Stage::new();
     event_loop.enter(|event_loop, _| {
         // TEST-NET-3 (RFC 5737): nobody's address, so nobody's to listen on.
-        event_loop.listen(([203, 0, 113, 1], 0).into(), ServerSecurity::Plain, NoEntrance);
+        event_loop.listen(([203, 0, 113, 1], 0), ServerSecurity::Plain, NoEntrance);
         event_loop.call_later(PATIENCE, |event_loop, journal| {
             journal.note("door", "woke up");
             event_loop.stop();
@@ -169,7 +169,7 @@ impl Protocol<Journal> for Stubborn {
 fn who_connects_again_at_once_does_not_hold_up_the_others() {
     let mut stage = Stage::new();
     // A link-local address without its link: the system refuses at once, whether it has IPv6 or not.
-    let nowhere = Target::Address("[fe80::1]:1".parse().expect("an address"));
+    let nowhere = Target::from("[fe80::1]:1".parse::<SocketAddr>().expect("an address"));
     stage.event_loop.enter(|event_loop, _| {
         event_loop.connect(nowhere.clone(), Security::Plain, Stubborn(nowhere));
     });

@@ -5,14 +5,13 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
 
 use mio::net::TcpStream;
 use mio::{Interest, Registry};
 use slab::Slab;
 
 use super::token;
-use crate::event_loop::{ConnId, Endpoints};
+use crate::event_loop::{Address, ConnId, Endpoints};
 
 /// The attempts under way.
 #[derive(Default)]
@@ -26,32 +25,33 @@ pub(super) struct Attempts {
 /// One of them.
 pub(super) struct Attempt {
     pub(super) id: ConnId,
-    pub(super) address: SocketAddr,
+    pub(super) address: Address,
     pub(super) stream: TcpStream,
 }
 
 /// One that the system did not even begin.
 pub(super) struct Failure {
     pub(super) id: ConnId,
-    pub(super) address: SocketAddr,
+    pub(super) address: Address,
     pub(super) error: io::Error,
 }
 
 impl Attempts {
     /// Starts an attempt. Should that fail at once, `failures` says so in the next turn: to whom connects again as soon
     /// as it is lost, the turn would have no end.
-    pub(super) fn start(&mut self, registry: &Registry, id: ConnId, address: SocketAddr) {
-        if let Err(error) = self.begin(registry, id, address) {
+    pub(super) fn start(&mut self, registry: &Registry, id: ConnId, address: Address) {
+        if let Err(error) = self.begin(registry, id, &address) {
             self.failures.push(Failure { id, address, error });
         }
     }
 
-    fn begin(&mut self, registry: &Registry, id: ConnId, address: SocketAddr) -> io::Result<()> {
-        let mut stream = TcpStream::connect(address)?;
+    fn begin(&mut self, registry: &Registry, id: ConnId, address: &Address) -> io::Result<()> {
+        let Some(ip) = address.ip() else { return Err(ErrorKind::Unsupported.into()) };
+        let mut stream = TcpStream::connect(ip)?;
         let entry = self.under_way.vacant_entry();
         registry.register(&mut stream, token::attempt(entry.key()), Interest::READABLE | Interest::WRITABLE)?;
         self.owners.insert((id, entry.key()));
-        entry.insert(Attempt { id, address, stream });
+        entry.insert(Attempt { id, address: address.clone(), stream });
         Ok(())
     }
 
@@ -71,7 +71,7 @@ impl Attempts {
         let outcome = match stream.take_error() {
             Ok(Some(error)) | Err(error) => Err(error),
             Ok(None) => match stream.peer_addr() {
-                Ok(peer) => stream.local_addr().map(|local| Endpoints { peer, local }),
+                Ok(peer) => stream.local_addr().map(|local| Endpoints::new(peer, local)),
                 // Still under way.
                 Err(error) if error.kind() == ErrorKind::NotConnected => return None,
                 Err(error) => Err(error),

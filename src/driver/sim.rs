@@ -9,6 +9,7 @@
 //! One thing can make equal seeds differ: a TLS configuration that is shared by two simulations and resumes sessions.
 //!
 //! ```
+//! use std::net::SocketAddr;
 //! use std::time::Duration;
 //!
 //! use proxy_herd::driver::sim::{Ending, Sim, Weather};
@@ -23,7 +24,7 @@
 //! }
 //!
 //! let mut sim = Sim::new(7, Weather::rough());
-//! let address = ([127, 0, 0, 1], 7).into();
+//! let address = SocketAddr::from(([127, 0, 0, 1], 7));
 //! let host = sim.add_host("Goloman", ());
 //! sim.enter(host, |event_loop, _| event_loop.listen(address, ServerSecurity::Plain, |_: &mut ()| Echo));
 //! let client = sim.connect(address);

@@ -15,6 +15,7 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
+use std::task::Wake;
 use std::time::{Duration, Instant, SystemTime};
 
 use mio::event::Event;
@@ -39,6 +40,7 @@ pub struct Sockets {
     writes: VecDeque<ConnId>,
     accepts: VecDeque<ListenerId>,
     buffer: Box<[u8]>,
+    waker: Arc<Waker>,
     resolver: Resolver,
     signals: Option<Signals>,
 }
@@ -53,6 +55,17 @@ struct Socket {
     read_queued: bool,
     /// It stands in `writes`.
     write_queued: bool,
+}
+
+/// Ends the sleep, from any thread.
+struct Alarm(Arc<Waker>);
+
+impl Wake for Alarm {
+    fn wake(self: Arc<Self>) {
+        if let Err(error) = self.0.wake() {
+            log::error!("a call from another thread may have to wait: the loop cannot be woken: {error}");
+        }
+    }
 }
 
 /// What is known of a socket's incoming side.
@@ -83,7 +96,8 @@ impl Sockets {
             writes: VecDeque::new(),
             accepts: VecDeque::new(),
             buffer: vec![0; READ].into_boxed_slice(),
-            resolver: Resolver::new(waker),
+            resolver: Resolver::new(Arc::clone(&waker)),
+            waker,
             signals: None,
         })
     }
@@ -96,10 +110,14 @@ impl Sockets {
 
     /// Runs the loop until it is stopped. Fails if the poll itself does.
     pub fn run<S>(&mut self, event_loop: &mut EventLoop<S>) -> io::Result<()> {
-        while !event_loop.is_stopped() {
+        loop {
             self.turn(event_loop, None)?;
+            if event_loop.is_stopped() {
+                break;
+            }
         }
         self.obey(event_loop);
+        event_loop.go_on();
         Ok(())
     }
 
@@ -299,8 +317,11 @@ impl Sockets {
     fn perform<S>(&mut self, event_loop: &mut EventLoop<S>, request: Request) {
         log::trace!("{request:?}");
         match request {
-            Request::Listen { listener, address } => {
-                match self.listening.listen(self.poll.registry(), listener, address) {
+            Request::Listen { listener, address, .. } => {
+                let Some(ip) = address.ip() else {
+                    return event_loop.listen_failed(listener, ErrorKind::Unsupported.into());
+                };
+                match self.listening.listen(self.poll.registry(), listener, ip) {
                     Ok(address) => event_loop.listening(listener, address),
                     Err(error) => event_loop.listen_failed(listener, error),
                 }
@@ -308,7 +329,7 @@ impl Sockets {
             Request::Accept { listener } => self.queue_accept(listener),
             Request::Unlisten { listener } => self.listening.close(self.poll.registry(), listener),
             Request::Resolve { id, host, port } => self.resolver.ask(id, host, port),
-            Request::Connect { id, address } => self.attempts.start(self.poll.registry(), id, address),
+            Request::Connect { id, address, .. } => self.attempts.start(self.poll.registry(), id, address),
             Request::ResumeReading { id } => {
                 if socket(&mut self.sockets, id).is_some_and(|socket| socket.readable != Readiness::Drained) {
                     self.queue_read(id);
@@ -320,6 +341,7 @@ impl Sockets {
                     let _ = socket.stream.shutdown(Shutdown::Write);
                 }
             }
+            Request::Reset { .. } => {}
             Request::Close { id } => self.drop_sockets(id),
             Request::WatchSignal { signal } => {
                 let watched = self.watched_signals().and_then(|signals| signals.watch(signal));
@@ -327,6 +349,8 @@ impl Sockets {
                     log::error!("{signal:?} cannot be watched: {error}");
                 }
             }
+            Request::WatchThreads => event_loop.set_waker(Arc::new(Alarm(Arc::clone(&self.waker))).into()),
+            Request::Execute { .. } => {}
         }
     }
 
@@ -351,7 +375,9 @@ impl Sockets {
         for _ in 0..self.accepts.len() {
             let Some(id) = self.accepts.pop_front() else { return };
             let mut left = ACCEPTS;
-            while let Some(accepted) = self.listening.accept(id) {
+            while event_loop.wants_accept(id)
+                && let Some(accepted) = self.listening.accept(id)
+            {
                 match accepted {
                     Ok((stream, peer)) => self.accepted(event_loop, id, stream, peer),
                     Err(error) => match error.kind() {
@@ -387,7 +413,7 @@ impl Sockets {
         peer: SocketAddr,
     ) {
         let Ok(local) = stream.local_addr() else { return };
-        if let Some(id) = event_loop.accepted(listener, Endpoints { peer, local }) {
+        if let Some(id) = event_loop.accepted(listener, Endpoints::new(peer, local)) {
             self.place(event_loop, id, stream);
         }
     }
@@ -398,11 +424,12 @@ impl Sockets {
             return;
         };
         match outcome {
-            Ok(endpoints) if event_loop.connected(id, endpoints) => {
-                self.attempts.drop_all(id);
-                self.place(event_loop, id, stream);
+            Ok(endpoints) => {
+                if event_loop.connected(id, endpoints) {
+                    self.attempts.drop_all(id);
+                    self.place(event_loop, id, stream);
+                }
             }
-            Ok(_) => {}
             Err(error) => event_loop.connect_failed(id, address, error),
         }
     }

@@ -38,6 +38,15 @@ pub enum ServerSecurity {
     Tls(Arc<ServerConfig>),
 }
 
+/// Who speaks first in a TLS handshake on a connection that stands already.
+#[derive(Clone, Debug)]
+pub enum StartTls {
+    /// We do; the server's certificate must be good for this name.
+    Client(Arc<ClientConfig>, ServerName<'static>),
+    /// The peer does; we have this certificate and these demands on theirs.
+    Server(Arc<ServerConfig>),
+}
+
 /// What was agreed on in a TLS handshake.
 #[derive(Clone, Copy, Debug)]
 pub struct TlsInfo<'a> {
@@ -75,21 +84,23 @@ impl Channel {
     pub(super) fn connecting(security: Security) -> io::Result<Self> {
         match security {
             Security::Plain => Ok(Self::Plain),
-            Security::Tls(config, name) => {
-                let connection = ClientConnection::new(config, name).map_err(invalid)?;
-                Ok(Self::tls(connection.into()))
-            }
+            Security::Tls(config, name) => Self::upgraded(StartTls::Client(config, name)),
         }
     }
 
     pub(super) fn accepted(security: &ServerSecurity) -> io::Result<Self> {
         match security {
             ServerSecurity::Plain => Ok(Self::Plain),
-            ServerSecurity::Tls(config) => {
-                let connection = ServerConnection::new(Arc::clone(config)).map_err(invalid)?;
-                Ok(Self::tls(connection.into()))
-            }
+            ServerSecurity::Tls(config) => Self::upgraded(StartTls::Server(Arc::clone(config))),
         }
+    }
+
+    pub(super) fn upgraded(start: StartTls) -> io::Result<Self> {
+        let connection = match start {
+            StartTls::Client(config, name) => ClientConnection::new(config, name).map(Into::into),
+            StartTls::Server(config) => ServerConnection::new(config).map(Into::into),
+        };
+        connection.map(Self::tls).map_err(invalid)
     }
 
     fn tls(mut connection: rustls::Connection) -> Self {
@@ -258,7 +269,7 @@ impl Tls {
         Err(io::Error::new(io::ErrorKind::UnexpectedEof, what))
     }
 
-    /// Keeps what arrived for when the protocol reads again.
+    /// Keeps what arrived for when the protocol reads again, or for when it can be decrypted.
     pub(super) fn stash(&mut self, wire: &[u8]) {
         self.unread.extend_from_slice(wire);
     }

@@ -4,9 +4,9 @@
 //! the list of those, `dispatch` makes the calls.
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use super::address::Endpoints;
 use super::buffer::{Spares, WriteBuffer};
 use super::channel::Channel;
 use super::dial::Dial;
@@ -28,6 +28,8 @@ pub(super) struct Connection {
     pub(super) close_timeout: Duration,
     /// Who accepted it, if we did not make it.
     pub(super) listener: Option<ListenerId>,
+    /// How many writes came too late and were dropped, up to [`LATE_WRITES`].
+    pub(super) late_writes: u8,
     /// Somebody wants its protocol woken.
     pub(super) wake: bool,
     /// It stands in the list of those that have something to send.
@@ -36,7 +38,7 @@ pub(super) struct Connection {
     pub(super) unsettled: bool,
 }
 
-/// How far a connection is. It only ever moves down this list.
+/// How far a connection is. It only ever moves down this list, but for an upgrade.
 pub(super) enum Phase {
     /// Looking for an address that answers.
     Connecting(Box<Dial>),
@@ -44,6 +46,8 @@ pub(super) enum Phase {
     Handshaking,
     /// `connection_made` was called; data flows.
     Open,
+    /// `start_tls` was called: TLS is being agreed on, then it is open again.
+    Upgrading,
     /// Nothing more is taken from either side; what waits is sent, then it ends for this reason.
     Closing(Option<io::Error>),
     /// As `Closing`, but afterwards the peer's bytes are read and thrown away for this long.
@@ -51,7 +55,7 @@ pub(super) enum Phase {
     /// All is sent and said; this many more of the peer's bytes are thrown away, so that they do not reset what we said.
     Lingering(usize),
     /// The protocol is owed its `connection_lost`.
-    Ended(Option<io::Error>),
+    Ended { why: Option<io::Error>, made: bool },
     /// It had it. The slot is free again once the driver has heard that it may drop the socket.
     Lost,
 }
@@ -89,22 +93,15 @@ pub(super) enum Flow {
 pub(super) struct Marks {
     pub(super) high: usize,
     pub(super) low: usize,
+    /// More than this is not kept: the connection ends instead.
+    pub(super) cap: usize,
 }
 
 impl Default for Marks {
-    /// asyncio's: 64 KiB and a quarter of it.
+    /// asyncio's: 64 KiB, a quarter of it, and no end.
     fn default() -> Self {
-        Self { high: 64 * 1024, low: 16 * 1024 }
+        Self { high: 64 * 1024, low: 16 * 1024, cap: usize::MAX }
     }
-}
-
-/// The two ends of a connection.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Endpoints {
-    /// Theirs.
-    pub peer: SocketAddr,
-    /// Ours.
-    pub local: SocketAddr,
 }
 
 /// When a connection must have got on, and which entry of the timers stands for that.
@@ -131,6 +128,7 @@ impl Connection {
             endpoints: None,
             close_timeout: CLOSE_TIMEOUT,
             listener: None,
+            late_writes: 0,
             wake: false,
             dirty: false,
             unsettled: false,
@@ -139,24 +137,23 @@ impl Connection {
 
     /// Whether `write` is still accepted.
     pub(super) fn is_writable(&self) -> bool {
-        let alive = matches!(self.phase, Phase::Connecting(_) | Phase::Handshaking | Phase::Open);
-        alive && self.writing == Writing::Open
+        !self.is_closing() && self.writing == Writing::Open
     }
 
     /// Whether `close` or `abort` was called, or the connection has ended by itself.
     pub(super) fn is_closing(&self) -> bool {
-        !matches!(self.phase, Phase::Connecting(_) | Phase::Handshaking | Phase::Open)
+        !matches!(self.phase, Phase::Connecting(_) | Phase::Handshaking | Phase::Open | Phase::Upgrading)
     }
 
     /// Whether its `connection_lost` is due or was made.
     pub(super) fn is_over(&self) -> bool {
-        matches!(self.phase, Phase::Ended(_) | Phase::Lost)
+        matches!(self.phase, Phase::Ended { .. } | Phase::Lost)
     }
 
     /// Whether the driver should read from the socket.
     pub(super) fn wants_read(&self) -> bool {
         match self.phase {
-            Phase::Handshaking | Phase::Lingering(_) => true,
+            Phase::Handshaking | Phase::Upgrading | Phase::Lingering(_) => true,
             Phase::Open => self.reading == Reading::Flowing,
             _ => false,
         }
@@ -169,7 +166,12 @@ impl Connection {
 
     pub(super) fn write(&mut self, data: &[u8], spares: &mut Spares) -> io::Result<()> {
         self.outgoing.prepare(spares);
-        self.channel.write(data, &mut self.outgoing)
+        self.channel.write(data, &mut self.outgoing)?;
+        if self.unsent() > self.marks.cap {
+            let what = format!("{} bytes wait to be sent, {} may", self.unsent(), self.marks.cap);
+            return Err(io::Error::new(io::ErrorKind::QuotaExceeded, what));
+        }
+        Ok(())
     }
 
     /// Compares what waits with the marks; true if the protocol is owed a callback. A pause that was never told is
@@ -194,6 +196,9 @@ impl Connection {
 /// How long a closed connection may take to send what waits.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// From so many writes on that came too late, somebody does not look at `is_closing` (asyncio's threshold).
+pub(super) const LATE_WRITES: u8 = 5;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -202,7 +207,7 @@ mod tests {
     fn pause_strictly_above_high_resume_at_low() {
         let mut connection = Connection::new(1, Phase::Open, Channel::Plain);
         let mut spares = Spares::default();
-        connection.marks = Marks { high: 10, low: 4 };
+        connection.marks = Marks { high: 10, low: 4, ..Marks::default() };
         let mut check = |write: usize, take: usize, expected: Flow| {
             connection.write(&vec![0; write], &mut spares).expect("plain writes do not fail");
             connection.outgoing.take(take, &mut spares);

@@ -1,48 +1,175 @@
 //! Making one connection out of many addresses: Happy Eyeballs (RFC 8305).
 //!
 //! The families take turns, the resolver's first choice begins. The next attempt starts when the one before has failed,
-//! or after [`ATTEMPT_DELAY`]; the first that stands wins, and the driver drops the rest.
+//! or after the attempt delay; the first that stands wins, and the driver drops the rest.
 //!
 //! What it does not do: it opens no socket and sets no timer; `hub` asks it what to do next.
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+use super::address::Address;
+use super::channel::Security;
 
 /// Where to connect to.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Target {
     /// This address: nothing is looked up.
-    Address(SocketAddr),
-    /// A name, looked up on the resolver's thread, and a port.
+    Address(Address),
+    /// A name, looked up on the resolver's threads, and a port. An IP address as text is not looked up.
     Name(String, u16),
 }
 
 impl From<SocketAddr> for Target {
     fn from(address: SocketAddr) -> Self {
-        Self::Address(address)
+        Self::Address(address.into())
+    }
+}
+
+impl From<PathBuf> for Target {
+    fn from(path: PathBuf) -> Self {
+        Self::Address(path.into())
+    }
+}
+
+impl From<&Path> for Target {
+    fn from(path: &Path) -> Self {
+        Self::Address(path.into())
+    }
+}
+
+impl From<(&str, u16)> for Target {
+    fn from((name, port): (&str, u16)) -> Self {
+        Self::Name(name.to_owned(), port)
+    }
+}
+
+/// A connection to be made, and how: the arguments of asyncio's
+/// [`create_connection`](https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.create_connection).
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use proxy_herd::event_loop::{Connect, Security};
+///
+/// let patient = Connect::to(("kiwi.cs.ucla.edu", 80)).timeout(Duration::from_secs(30));
+/// ```
+#[derive(Clone, Debug)]
+pub struct Connect {
+    pub(super) target: Target,
+    pub(super) security: Security,
+    pub(super) timeout: Duration,
+    pub(super) handshake_timeout: Duration,
+    pub(super) attempt_delay: Option<Duration>,
+    pub(super) local_addr: Option<SocketAddr>,
+}
+
+impl Connect {
+    /// To there, in plain TCP or through a Unix socket, with the defaults of the methods below.
+    pub fn to(target: impl Into<Target>) -> Self {
+        Self {
+            target: target.into(),
+            security: Security::Plain,
+            timeout: CONNECT_TIMEOUT,
+            handshake_timeout: HANDSHAKE_TIMEOUT,
+            attempt_delay: Some(ATTEMPT_DELAY),
+            local_addr: None,
+        }
+    }
+
+    /// How the connection is protected. asyncio: `ssl` and `server_hostname`.
+    pub fn security(self, security: Security) -> Self {
+        Self { security, ..self }
+    }
+
+    /// How long the name may take to be looked up and an address to answer, all attempts together: 10 s unless set.
+    /// (asyncio: none but the kernel's, two minutes and more for each address.)
+    pub fn timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
+    }
+
+    /// How long the TLS handshake may take after that: 10 s unless set. asyncio: `ssl_handshake_timeout`, 60 s.
+    pub fn handshake_timeout(self, handshake_timeout: Duration) -> Self {
+        Self { handshake_timeout, ..self }
+    }
+
+    /// How long an attempt is alone before the next address is tried beside it: 250 ms unless set (RFC 8305, 5: the
+    /// Connection Attempt Delay). `None` tries one address after the other. asyncio: `happy_eyeballs_delay`, `None`.
+    pub fn attempt_delay(self, attempt_delay: Option<Duration>) -> Self {
+        Self { attempt_delay, ..self }
+    }
+
+    /// Where to connect from; port 0 lets the system choose. Addresses of the other family are not tried.
+    /// asyncio: `local_addr`.
+    pub fn local_addr(self, local_addr: SocketAddr) -> Self {
+        Self { local_addr: Some(local_addr), ..self }
     }
 }
 
 /// A connection on its way.
-#[derive(Default)]
 pub(super) struct Dial {
-    untried: VecDeque<SocketAddr>,
+    untried: VecDeque<Address>,
     /// When the next attempt starts, should the last one still be under way.
     pub(super) next_at: Option<Instant>,
     under_way: usize,
-    failures: Vec<(SocketAddr, io::Error)>,
+    failures: Vec<(Address, io::Error)>,
+    /// Why it will come to nothing.
+    doom: Option<io::Error>,
+    pub(super) handshake_timeout: Duration,
+    pub(super) attempt_delay: Option<Duration>,
+    pub(super) local_addr: Option<SocketAddr>,
 }
 
 impl Dial {
+    pub(super) fn new(connect: &Connect) -> Self {
+        Self {
+            untried: VecDeque::new(),
+            next_at: None,
+            under_way: 0,
+            failures: Vec::new(),
+            doom: None,
+            handshake_timeout: connect.handshake_timeout,
+            attempt_delay: connect.attempt_delay,
+            local_addr: connect.local_addr,
+        }
+    }
+
+    /// Nothing will be tried, for this reason.
+    pub(super) fn doom(&mut self, error: io::Error) {
+        self.doom = Some(error);
+    }
+
+    pub(super) fn is_doomed(&self) -> bool {
+        self.doom.is_some()
+    }
+
+    /// There is one address.
+    pub(super) fn at(&mut self, address: Address) {
+        match address {
+            Address::Ip(address) => self.resolved(vec![address]),
+            address @ Address::Unix(_) => self.untried.push_back(address),
+        }
+    }
+
     /// What the resolver found, in its order.
     pub(super) fn resolved(&mut self, addresses: Vec<SocketAddr>) {
-        self.untried = interleaved(addresses);
+        let mut order = interleaved(addresses);
+        if let Some(local) = self.local_addr {
+            let found = order.len();
+            order.retain(|address| address.is_ipv4() == local.is_ipv4());
+            if order.is_empty() && found > 0 {
+                let what = format!("none of the {found} addresses can be reached from {local}: the other family");
+                self.doom = Some(io::Error::new(io::ErrorKind::AddrNotAvailable, what));
+            }
+        }
+        self.untried = order.into_iter().map(Address::Ip).collect();
     }
 
     /// The next address to try.
-    pub(super) fn next(&mut self) -> Option<SocketAddr> {
+    pub(super) fn next(&mut self) -> Option<Address> {
         let address = self.untried.pop_front()?;
         self.under_way += 1;
         Some(address)
@@ -53,7 +180,7 @@ impl Dial {
     }
 
     /// An attempt has failed.
-    pub(super) fn failed(&mut self, address: SocketAddr, error: io::Error) {
+    pub(super) fn failed(&mut self, address: Address, error: io::Error) {
         self.under_way -= 1;
         self.failures.push((address, error));
     }
@@ -63,6 +190,9 @@ impl Dial {
         if self.under_way > 0 || self.has_more() {
             return None;
         }
+        if let Some(doom) = self.doom.take() {
+            return Some(doom);
+        }
         let failures = std::mem::take(&mut self.failures);
         let kind = failures.last().map_or(io::ErrorKind::NotFound, |(_, error)| error.kind());
         let each: Vec<String> =
@@ -70,6 +200,11 @@ impl Dial {
         let what = if each.is_empty() { "the name has no address".to_owned() } else { each.join("; ") };
         Some(io::Error::new(kind, what))
     }
+}
+
+/// A name that is an IP address needs no resolver.
+pub(super) fn literal(name: &str, port: u16) -> Option<SocketAddr> {
+    name.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, port))
 }
 
 /// One of the first address's family, one of the other, and so on (RFC 8305, 4); each address once.
@@ -90,8 +225,12 @@ fn interleaved(addresses: Vec<SocketAddr>) -> VecDeque<SocketAddr> {
     order
 }
 
-/// How long an attempt is alone before the next one starts beside it (RFC 8305, 5: the Connection Attempt Delay).
-pub(super) const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a TLS handshake may take, unless somebody says otherwise.
+pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
 #[cfg(test)]
 mod tests {
@@ -112,7 +251,7 @@ mod tests {
 
     #[test]
     fn the_reason_names_every_address_once_all_have_failed() {
-        let mut dial = Dial::default();
+        let mut dial = Dial::new(&Connect::to(SocketAddr::from(([127, 0, 0, 1], 1))));
         dial.resolved(vec![([127, 0, 0, 1], 1).into(), ([127, 0, 0, 1], 2).into()]);
         let (first, second) = (dial.next().expect("one"), dial.next().expect("two"));
         dial.failed(first, io::ErrorKind::TimedOut.into());

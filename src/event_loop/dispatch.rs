@@ -2,26 +2,65 @@
 //!
 //! - One protocol at a time, in one place: `EventLoop::dispatch`. (`connection_lost` alone has its own, `EventLoop::lose`,
 //!   as there is no transport any more.)
+//! - Whatever is called there, and wherever else the application's code is, may panic: see `panics`.
 //! - After every call `settle` makes the calls that it has led to, before any other event.
 //! - What a TLS channel decrypts goes through one buffer of the loop, which is empty before the next connection's turn.
 
 use std::io;
+use std::time::Duration;
 
 use super::channel::{Channel, Step};
 use super::connection::{Phase, Reading, Writing};
 use super::hub::Owed;
-use super::{AfterEof, CallId, ConnId, Endpoints, EventLoop, Loop, Lost, Protocol, Transport};
+use super::panics::{Panicked, guarded};
+use super::{
+    AfterEof, CallId, ConnId, Endpoints, EventLoop, ListenerId, Loop, Lost, Protocol, ProtocolFactory, Transport,
+};
 
 impl<S> EventLoop<S> {
-    /// Calls the protocol of `id`; `None` if it has none any more.
+    /// Calls the protocol of `id`; `None` if it has none any more, or has panicked: then its connection is over.
     pub(super) fn dispatch<R>(
         &mut self,
         id: ConnId,
+        name: &'static str,
         callback: impl FnOnce(&mut dyn Protocol<S>, &mut Transport<'_, S>, &mut S) -> R,
     ) -> Option<R> {
         let protocol = self.protocols.get_mut(id.index())?.as_mut()?;
         self.called = true;
-        Some(callback(&mut **protocol, &mut Transport::new(id, &mut self.hub), &mut self.state))
+        let outcome = guarded(|| callback(&mut **protocol, &mut Transport::new(id, &mut self.hub), &mut self.state));
+        match outcome {
+            Ok(answer) => Some(answer),
+            Err(message) => {
+                let panicked = Panicked { callback: name, id: Some(id), message };
+                self.report(&panicked);
+                self.hub.end(id, Some(io::Error::other(panicked)));
+                None
+            }
+        }
+    }
+
+    /// Calls something of the application's that belongs to no protocol; `None` if it panics.
+    pub(super) fn call<R>(
+        &mut self,
+        name: &'static str,
+        callback: impl FnOnce(&mut Loop<'_, S>, &mut S) -> R,
+    ) -> Option<R> {
+        self.called = true;
+        let outcome = guarded(|| callback(&mut Loop::new(&mut self.hub), &mut self.state));
+        outcome.map_err(|message| self.report(&Panicked { callback: name, id: None, message })).ok()
+    }
+
+    /// Calls the factory of a listener, if it has one.
+    pub(super) fn ask_factory<R>(
+        &mut self,
+        id: ListenerId,
+        name: &'static str,
+        callback: impl FnOnce(&mut dyn ProtocolFactory<S>, &mut Loop<'_, S>, &mut S) -> R,
+    ) -> Option<R> {
+        let mut factory = self.factories.get_mut(id.index())?.take()?;
+        let answer = self.call(name, |event_loop, state| callback(&mut *factory, event_loop, state));
+        self.factories[id.index()] = Some(factory);
+        answer
     }
 
     /// Makes the calls that are owed, until there are none.
@@ -36,14 +75,14 @@ impl<S> EventLoop<S> {
             let Some(id) = self.hub.unsettled.pop_front() else { return };
             while let Some(owed) = self.hub.owed(id) {
                 match owed {
-                    Owed::Pause => drop(self.dispatch(id, |protocol, transport, state| {
+                    Owed::Pause => drop(self.dispatch(id, "pause_writing", |protocol, transport, state| {
                         protocol.pause_writing(transport, state);
                     })),
-                    Owed::Resume => drop(self.dispatch(id, |protocol, transport, state| {
+                    Owed::Resume => drop(self.dispatch(id, "resume_writing", |protocol, transport, state| {
                         protocol.resume_writing(transport, state);
                     })),
                     Owed::Unread => self.decrypt(id, &[]),
-                    Owed::Lost(why) => self.lose(id, why),
+                    Owed::Lost { why, made } => self.lose(id, why, made),
                 }
             }
         }
@@ -51,7 +90,7 @@ impl<S> EventLoop<S> {
 
     pub(super) fn run(&mut self, id: CallId) {
         if let Some(callback) = self.hub.take_call(id) {
-            callback(&mut Loop::new(&mut self.hub), &mut self.state);
+            self.call("a call of the loop", callback);
             self.settle();
         }
     }
@@ -60,14 +99,14 @@ impl<S> EventLoop<S> {
         let Some(connection) = self.hub.live(id) else { return };
         connection.wake = false;
         if matches!(connection.phase, Phase::Open) {
-            self.dispatch(id, |protocol, transport, state| protocol.woken(transport, state));
+            self.dispatch(id, "woken", |protocol, transport, state| protocol.woken(transport, state));
             self.settle();
         }
     }
 
     /// The socket stands; so does the connection, unless TLS has to be agreed on.
-    pub(super) fn establish(&mut self, id: ConnId, endpoints: Endpoints) {
-        if self.hub.established(id, endpoints) {
+    pub(super) fn establish(&mut self, id: ConnId, endpoints: Endpoints, handshake_timeout: Duration) {
+        if self.hub.established(id, endpoints, handshake_timeout) {
             self.make(id);
         }
         self.settle();
@@ -75,9 +114,16 @@ impl<S> EventLoop<S> {
 
     fn make(&mut self, id: ConnId) {
         let Some(connection) = self.hub.live(id) else { return };
+        let upgraded = matches!(connection.phase, Phase::Upgrading);
         connection.phase = Phase::Open;
         self.hub.set_deadline(id, None);
-        self.dispatch(id, |protocol, transport, state| protocol.connection_made(transport, state));
+        if upgraded {
+            self.dispatch(id, "tls_started", |protocol, transport, state| protocol.tls_started(transport, state));
+        } else {
+            self.dispatch(id, "connection_made", |protocol, transport, state| {
+                protocol.connection_made(transport, state);
+            });
+        }
         self.hub.made(id);
         self.settle();
     }
@@ -96,14 +142,16 @@ impl<S> EventLoop<S> {
             let Some(connection) = self.hub.live(id) else { return };
             let Channel::Tls(tls) = &mut connection.channel else { return };
             let reads = match connection.phase {
-                Phase::Handshaking => true,
+                Phase::Handshaking | Phase::Upgrading => true,
                 Phase::Open => connection.reading == Reading::Flowing,
                 _ => return,
             };
             if !reads {
                 return tls.stash(wire);
             }
-            let step = tls.receive(&mut wire, &mut self.plaintext, &mut connection.outgoing);
+            // What comes from a stranger goes through much code here; should it panic, it is one connection's end.
+            let step = guarded(|| tls.receive(&mut wire, &mut self.plaintext, &mut connection.outgoing))
+                .unwrap_or_else(|message| Err(io::Error::other(format!("TLS panicked: {message}"))));
             if step.is_err() {
                 // The alert is our last word, whatever the protocol says to the data before the bad record.
                 connection.writing = Writing::Finished;
@@ -127,7 +175,9 @@ impl<S> EventLoop<S> {
         let mut data = std::mem::take(&mut self.plaintext);
         let made = self.hub.live(id).is_some_and(|connection| matches!(connection.phase, Phase::Open));
         if made && !data.is_empty() {
-            self.dispatch(id, |protocol, transport, state| protocol.data_received(transport, state, &data));
+            self.dispatch(id, "data_received", |protocol, transport, state| {
+                protocol.data_received(transport, state, &data);
+            });
         }
         data.clear();
         self.plaintext = data;
@@ -138,7 +188,8 @@ impl<S> EventLoop<S> {
     pub(super) fn peer_ended(&mut self, id: ConnId) {
         let Some(connection) = self.hub.live(id) else { return };
         connection.reading = Reading::Ended;
-        let answer = self.dispatch(id, |protocol, transport, state| protocol.eof_received(transport, state));
+        let answer =
+            self.dispatch(id, "eof_received", |protocol, transport, state| protocol.eof_received(transport, state));
         if answer == Some(AfterEof::Close) {
             self.hub.close(id, Phase::Closing(None));
         }
@@ -150,11 +201,11 @@ impl<S> EventLoop<S> {
         let late = |what: &str| Some(io::Error::new(io::ErrorKind::TimedOut, what));
         let why = match &mut connection.phase {
             Phase::Open => {
-                self.dispatch(id, |protocol, transport, state| protocol.timed_out(transport, state));
+                self.dispatch(id, "timed_out", |protocol, transport, state| protocol.timed_out(transport, state));
                 return;
             }
             Phase::Connecting(_) => late("connecting took too long"),
-            Phase::Handshaking => late("the TLS handshake took too long"),
+            Phase::Handshaking | Phase::Upgrading => late("the TLS handshake took too long"),
             Phase::Lingering(_) => None,
             // As in `lost`.
             Phase::Closing(why @ Some(_)) => why.take(),
@@ -164,13 +215,32 @@ impl<S> EventLoop<S> {
     }
 
     /// The last call of all, `connection_lost`; the protocol is dropped after it.
-    fn lose(&mut self, id: ConnId, why: Option<io::Error>) {
-        let protocol = self.protocols.get_mut(id.index()).and_then(Option::take);
-        if let Some(mut protocol) = protocol {
-            self.called = true;
-            let peer = self.hub.connections[id.index()].endpoints.map(|endpoints| endpoints.peer);
-            protocol.connection_lost(&mut Loop::new(&mut self.hub), &mut self.state, Lost { id, peer, why });
+    fn lose(&mut self, id: ConnId, why: Option<io::Error>, made: bool) {
+        let Some(mut protocol) = self.protocols.get_mut(id.index()).and_then(Option::take) else { return };
+        let connection = &self.hub.connections[id.index()];
+        let listener = connection.listener;
+        let peer = connection.endpoints.as_ref().and_then(|endpoints| endpoints.peer.ip());
+        let lost = Lost { id, peer, why };
+        if let (Some(listener), Some(_), false) = (listener, &lost.why, made) {
+            self.ask_factory(listener, "handshake_failed", |factory, event_loop, state| {
+                factory.handshake_failed(event_loop, state, &lost);
+            });
         }
+        self.call("connection_lost", move |event_loop, state| protocol.connection_lost(event_loop, state, lost));
+        if let Some(listener) = listener {
+            self.hub.forget_connection(listener);
+        }
+    }
+
+    /// A listener is closed, or could not be bound, and nothing is left of it.
+    pub(super) fn desert(&mut self, id: ListenerId) {
+        let listener = self.hub.listeners.remove(id.index());
+        let Some(mut factory) = self.factories[id.index()].take() else { return };
+        match listener.failure {
+            Some(error) => self.call("failed", move |event_loop, state| factory.failed(event_loop, state, error)),
+            None => self.call("closed", move |event_loop, state| factory.closed(event_loop, state)),
+        };
+        self.settle();
     }
 }
 

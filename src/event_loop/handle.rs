@@ -1,13 +1,20 @@
 //! The loop, as lent to a callback: its clock, its connections, what shall happen later.
 
-use std::net::SocketAddr;
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc;
+use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
+use super::address::Address;
 use super::channel::{Security, ServerSecurity};
-use super::dial::Target;
-use super::hub::Hub;
+use super::dial::{Connect, Target};
+use super::hub::{Handling, Hub};
 use super::id::{CallId, ConnId, ListenerId};
+use super::listener::Listen;
+use super::panics::Panicked;
 use super::protocol::{Protocol, ProtocolFactory};
+use super::remote::Remote;
 use super::request::{Request, Signal};
 use super::transport::Transport;
 
@@ -18,6 +25,7 @@ use super::transport::Transport;
 /// those that still live:
 ///
 /// ```
+/// use std::net::SocketAddr;
 /// use std::time::Duration;
 ///
 /// use proxy_herd::driver::sim::{Sim, Weather};
@@ -47,7 +55,7 @@ use super::transport::Transport;
 /// }
 ///
 /// let mut sim = Sim::new(7, Weather::rough());
-/// let address = ([127, 0, 0, 1], 7).into();
+/// let address = SocketAddr::from(([127, 0, 0, 1], 7));
 /// let host = sim.add_host("Goloman", Vec::new());
 /// sim.enter(host, |event_loop, _| event_loop.listen(address, ServerSecurity::Plain, |_: &mut Vec<ConnId>| Chat));
 /// let (ann, bob) = (sim.connect(address), sim.connect(address));
@@ -81,7 +89,7 @@ impl<'a, S> Loop<'a, S> {
         Some(Transport::new(id, self.hub))
     }
 
-    /// Connects `protocol`, by name through the resolver's thread and to all addresses by Happy Eyeballs (RFC 8305).
+    /// Connects `protocol`, by name through the resolver's threads and to all addresses by Happy Eyeballs (RFC 8305).
     /// What comes of it is told to the protocol: `connection_made`, or `connection_lost` with the reason.
     /// asyncio: `create_connection`.
     pub fn connect(
@@ -90,30 +98,56 @@ impl<'a, S> Loop<'a, S> {
         security: Security,
         protocol: impl Protocol<S> + 'static,
     ) -> ConnId {
-        self.hub.connect(target.into(), security, Box::new(protocol))
+        self.connect_with(Connect::to(target).security(security), protocol)
+    }
+
+    /// The same, with more to say.
+    pub fn connect_with(&mut self, connect: Connect, protocol: impl Protocol<S> + 'static) -> ConnId {
+        self.hub.connect(connect, Box::new(protocol))
     }
 
     /// Listens on `address`; each connection gets a protocol from `factory`, which is also told whether it worked.
     /// An address in use is tried again for 2 s. asyncio: `create_server`.
     pub fn listen(
         &mut self,
-        address: SocketAddr,
+        address: impl Into<Address>,
         security: ServerSecurity,
         factory: impl ProtocolFactory<S> + 'static,
     ) -> ListenerId {
-        self.hub.listen(address, security, Box::new(factory))
+        self.listen_with(Listen::on(address).security(security), factory)
     }
 
-    /// Stops listening; connections that were accepted live on. asyncio: `Server.close`.
+    /// The same, with more to say.
+    pub fn listen_with(&mut self, listen: Listen, factory: impl ProtocolFactory<S> + 'static) -> ListenerId {
+        self.hub.listen(listen, Box::new(factory))
+    }
+
+    /// Stops listening; connections that were accepted live on, those that wait to be are reset by the system. When the
+    /// last has been lost, the factory is told ([`ProtocolFactory::closed`]). asyncio: `Server.close`.
     pub fn close_listener(&mut self, listener: ListenerId) {
         self.hub.unlisten(listener);
     }
 
+    /// Stops listening and gives the connections `grace` to end by themselves: those that are left then are aborted. So
+    /// [`ProtocolFactory::closed`] comes soon after that at the latest. In asyncio: `Server.close`, then `wait_closed` with
+    /// a timeout, then `abort_clients`.
+    pub fn shut_down(&mut self, listener: ListenerId, grace: Duration) {
+        self.hub.shut_down(listener, grace);
+    }
+
+    /// Closes every connection that a listener has accepted. asyncio: `Server.close_clients` (3.13).
+    pub fn close_clients(&mut self, listener: ListenerId) {
+        self.hub.close_clients(listener);
+    }
+
+    /// Aborts every connection that a listener has accepted. asyncio: `Server.abort_clients` (3.13).
+    pub fn abort_clients(&mut self, listener: ListenerId) {
+        self.hub.abort_clients(listener);
+    }
+
     /// The connections that a listener has accepted and that are not over, the listener's end notwithstanding.
     pub fn connections_of(&self, listener: ListenerId) -> Vec<ConnId> {
-        let accepted = self.hub.connections.iter().filter(|(_, connection)| connection.listener == Some(listener));
-        let left = accepted.filter(|(_, connection)| !connection.is_over());
-        left.map(|(index, connection)| ConnId::new(index, connection.generation)).collect()
+        self.hub.connections_of(listener)
     }
 
     /// Has the protocol of `id` called (`woken`) at the next turn, so that it looks at the state.
@@ -142,20 +176,73 @@ impl<'a, S> Loop<'a, S> {
         self.hub.cancel(call);
     }
 
+    /// This loop, for other threads: its [`call_soon_threadsafe`](Remote::call_soon_threadsafe).
+    pub fn remote(&mut self) -> Remote<S> {
+        self.hub.requests.push_back(Request::WatchThreads);
+        self.hub.mailbox.remote()
+    }
+
+    /// Has another thread do `job`, which may block or take long, then calls `done` with what it returned, or with what it
+    /// panicked with. The threads are few ([`Sockets`](crate::driver::Sockets) has as many as asyncio, four more than
+    /// processors and at most 32), and not those that look names up. Who cancels the call hears no more of it; a job that
+    /// has begun is done all the same. asyncio: `run_in_executor`.
+    ///
+    /// ```no_run
+    /// use std::time::{Instant, SystemTime};
+    ///
+    /// use proxy_herd::driver::Sockets;
+    /// use proxy_herd::event_loop::EventLoop;
+    ///
+    /// let mut event_loop = EventLoop::new(0, Instant::now(), SystemTime::now());
+    /// event_loop.enter(|event_loop, _| {
+    ///     event_loop.run_in_executor(|| (1..=20).product::<u64>(), |event_loop, answer, product| {
+    ///         *answer = product.expect("it does not overflow");
+    ///         event_loop.stop();
+    ///     })
+    /// });
+    /// Sockets::new()?.run(&mut event_loop)?;
+    /// assert_eq!(*event_loop.state(), 2_432_902_008_176_640_000);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn run_in_executor<T: Send + 'static>(
+        &mut self,
+        job: impl FnOnce() -> T + Send + 'static,
+        done: impl FnOnce(&mut Loop<'_, S>, &mut S, thread::Result<T>) + 'static,
+    ) -> CallId {
+        let (give, take) = mpsc::sync_channel(1);
+        let job = move || {
+            // Nobody takes it if the call was cancelled.
+            let _ = give.send(catch_unwind(AssertUnwindSafe(job)));
+        };
+        let callback = move |event_loop: &mut Loop<'_, S>, state: &mut S| {
+            let nothing = || Err(Box::new("the job was not done") as Box<dyn Any + Send>);
+            done(event_loop, state, take.try_recv().unwrap_or_else(|_| nothing()));
+        };
+        self.hub.execute(Box::new(job), Box::new(callback))
+    }
+
     /// Calls `handler` whenever the process gets `signal`, as an ordinary callback; replaces the handler before.
     /// asyncio: `add_signal_handler`.
     pub fn on_signal(&mut self, signal: Signal, handler: impl FnMut(&mut Loop<'_, S>, &mut S) + 'static) {
-        let known = self.hub.handlers.iter_mut().find(|(known, _)| *known == signal);
-        match known {
-            Some((_, place)) => *place = Some(Box::new(handler)),
-            None => {
-                self.hub.handlers.push((signal, Some(Box::new(handler))));
-                self.hub.requests.push_back(Request::WatchSignal { signal });
-            }
+        if self.hub.handlers.insert(signal, Handling::By(Box::new(handler))).is_none() {
+            self.hub.requests.push_back(Request::WatchSignal { signal });
         }
     }
 
-    /// Stops the loop at the end of this turn. asyncio: `stop`.
+    /// Lets `signal` have its default effect again, which is to end the process; false if nobody handled it.
+    /// asyncio: `remove_signal_handler`.
+    pub fn remove_signal_handler(&mut self, signal: Signal) -> bool {
+        let Some(handling) = self.hub.handlers.get_mut(&signal) else { return false };
+        !matches!(std::mem::replace(handling, Handling::Default), Handling::Default)
+    }
+
+    /// Calls `handler` with every callback that panics, instead of a line in the log; replaces the handler before.
+    /// asyncio: `set_exception_handler`.
+    pub fn set_exception_handler(&mut self, handler: impl FnMut(&mut Loop<'_, S>, &mut S, &Panicked) + 'static) {
+        self.hub.exception_handler = Some(Box::new(handler));
+    }
+
+    /// Stops the loop at the end of this turn; what is scheduled stays, for when it runs again. asyncio: `stop`.
     pub fn stop(&mut self) {
         self.hub.stopped = true;
     }

@@ -3,24 +3,23 @@
 //! What a callback wants done happens here at once, as far as it is bytes and state. What would have to call somebody is
 //! put on a list (`unsettled`, `ready`); what only the driver can do, on another (`requests`, `dirty`).
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::net::SocketAddr;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use slab::Slab;
 
-use super::Handler;
 use super::buffer::Spares;
-use super::channel::{Channel, Security};
-use super::connection::{Connection, Endpoints, Flow, Phase, Reading, Writing};
-use super::dial::{ATTEMPT_DELAY, Target};
+use super::channel::Channel;
+use super::connection::{Connection, Flow, LATE_WRITES, Phase, Reading, Writing};
 use super::id::{CallId, ConnId, ListenerId};
 use super::listener::Listener;
 use super::protocol::{Protocol, ProtocolFactory};
+use super::remote::Mailbox;
 use super::request::{Request, Signal};
 use super::schedule::Call;
-use super::timers::{Due, Timers};
+use super::timers::Timers;
+use super::{ExceptionHandler, Handler};
 
 /// See the file's head.
 pub(super) struct Hub<S> {
@@ -38,7 +37,10 @@ pub(super) struct Hub<S> {
     pub(super) newborns: Vec<(ConnId, Box<dyn Protocol<S>>)>,
     /// The same of factories.
     pub(super) new_factories: Vec<(ListenerId, Box<dyn ProtocolFactory<S>>)>,
-    pub(super) handlers: Vec<(Signal, Option<Handler<S>>)>,
+    pub(super) handlers: BTreeMap<Signal, Handling<S>>,
+    pub(super) exception_handler: Option<ExceptionHandler<S>>,
+    /// What other threads want called.
+    pub(super) mailbox: Mailbox<S>,
     pub(super) stopped: bool,
     /// Connections that have something to send.
     dirty: VecDeque<ConnId>,
@@ -50,11 +52,24 @@ pub(super) struct Hub<S> {
     pub(super) serials: u64,
 }
 
-/// A call that does not wait for a time.
+/// What does not wait for a time, but for the next turn.
 #[derive(Clone, Copy)]
 pub(super) enum Ready {
     Call(CallId),
     Wake(ConnId),
+    /// A connection to be made has nothing to wait for.
+    Dial(ConnId),
+    /// A listener is closed, and its last connection lost.
+    Deserted(ListenerId),
+}
+
+/// Who answers a signal that the driver watches.
+pub(super) enum Handling<S> {
+    By(Handler<S>),
+    /// The handler is being called.
+    UnderWay,
+    /// Nobody any more.
+    Default,
 }
 
 /// A callback that a protocol is owed.
@@ -63,7 +78,10 @@ pub(super) enum Owed {
     Resume,
     /// Bytes that came while reading was paused.
     Unread,
-    Lost(Option<io::Error>),
+    Lost {
+        why: Option<io::Error>,
+        made: bool,
+    },
 }
 
 impl<S> Hub<S> {
@@ -79,7 +97,9 @@ impl<S> Hub<S> {
             unsettled: VecDeque::new(),
             newborns: Vec::new(),
             new_factories: Vec::new(),
-            handlers: Vec::new(),
+            handlers: BTreeMap::new(),
+            exception_handler: None,
+            mailbox: Mailbox::default(),
             stopped: false,
             dirty: VecDeque::new(),
             calls: Slab::new(),
@@ -99,103 +119,24 @@ impl<S> Hub<S> {
         self.connections.get(id.index()).filter(|connection| connection.generation == id.generation())
     }
 
-    // Connections: coming.
-
     pub(super) fn insert(&mut self, phase: Phase, channel: Channel) -> ConnId {
         self.generations = self.generations.wrapping_add(1);
         let index = self.connections.insert(Connection::new(self.generations, phase, channel));
         ConnId::new(index, self.generations)
     }
 
-    pub(super) fn connect(&mut self, target: Target, security: Security, protocol: Box<dyn Protocol<S>>) -> ConnId {
-        let (channel, failure) = match Channel::connecting(security) {
-            Ok(channel) => (channel, None),
-            Err(error) => (Channel::Plain, Some(error)),
-        };
-        let id = self.insert(Phase::Connecting(Box::default()), channel);
-        self.newborns.push((id, protocol));
-        self.set_deadline(id, Some(self.now + CONNECT_TIMEOUT));
-        match (failure, target) {
-            (Some(error), _) => self.end(id, Some(error)),
-            (None, Target::Address(address)) => self.resolved(id, Ok(vec![address])),
-            (None, Target::Name(host, port)) => self.requests.push_back(Request::Resolve { id, host, port }),
-        }
-        id
-    }
-
-    pub(super) fn resolved(&mut self, id: ConnId, found: io::Result<Vec<SocketAddr>>) {
-        let Some(Connection { phase: Phase::Connecting(dial), .. }) = self.live(id) else { return };
-        match found {
-            Ok(addresses) => {
-                dial.resolved(addresses);
-                self.dial_on(id);
-            }
-            Err(error) => self.end(id, Some(error)),
-        }
-    }
-
-    /// Starts the next attempt, or gives up.
-    pub(super) fn dial_on(&mut self, id: ConnId) {
-        let now = self.now;
-        let Some(Connection { phase: Phase::Connecting(dial), .. }) = self.live(id) else { return };
-        if let Some(address) = dial.next() {
-            let next = now + ATTEMPT_DELAY;
-            dial.next_at = dial.has_more().then_some(next);
-            if dial.next_at.is_some() {
-                self.timers.schedule(next, Due::Attempt(id));
-            }
-            self.requests.push_back(Request::Connect { id, address });
-        } else if let Some(failure) = dial.failure() {
-            self.end(id, Some(failure));
-        }
-    }
-
-    /// An attempt has had its time alone; it counts if it was the last.
-    pub(super) fn dial_on_in_time(&mut self, id: ConnId, when: Instant) {
-        if let Some(Connection { phase: Phase::Connecting(dial), .. }) = self.live(id)
-            && dial.next_at == Some(when)
-        {
-            self.dial_on(id);
-        }
-    }
-
-    pub(super) fn connect_failed(&mut self, id: ConnId, address: SocketAddr, error: io::Error) {
-        if let Some(Connection { phase: Phase::Connecting(dial), .. }) = self.live(id) {
-            dial.failed(address, error);
-            self.dial_on(id);
-        }
-    }
-
-    /// TCP stands at both ends; true if nothing else has to be agreed on.
-    pub(super) fn established(&mut self, id: ConnId, endpoints: Endpoints) -> bool {
-        let deadline = self.now + HANDSHAKE_TIMEOUT;
-        let Some(connection) = self.live(id) else { return false };
-        connection.endpoints = Some(endpoints);
-        connection.phase = Phase::Handshaking;
-        if let Channel::Plain = connection.channel {
-            return true;
-        }
-        match connection.channel.begin(&mut connection.outgoing) {
-            Ok(()) => {
-                self.set_deadline(id, Some(deadline));
-                self.touched(id);
-            }
-            Err(error) => self.end(id, Some(error)),
-        }
-        false
-    }
-
-    /// The protocol was told that its connection stands: what it had written before may leave, and its end.
-    pub(super) fn made(&mut self, id: ConnId) {
-        self.touched(id);
-        self.conclude(id);
-    }
-
     // Connections: writing.
 
     pub(super) fn write(&mut self, id: ConnId, data: &[u8]) {
         let Some(connection) = named(&mut self.connections, id) else { return };
-        if !connection.is_writable() || data.is_empty() {
+        if data.is_empty() {
+            return;
+        }
+        if !connection.is_writable() {
+            connection.late_writes = connection.late_writes.saturating_add(1);
+            if connection.late_writes == LATE_WRITES {
+                log::warn!("{id}: {LATE_WRITES} writes came after close or write_eof and were dropped");
+            }
             return;
         }
         match connection.write(data, &mut self.spares) {
@@ -254,7 +195,7 @@ impl<S> Hub<S> {
     pub(super) fn close(&mut self, id: ConnId, next: Phase) {
         let Some(connection) = self.live(id) else { return };
         match connection.phase {
-            Phase::Connecting(_) | Phase::Handshaking => return self.end(id, None),
+            Phase::Connecting(_) | Phase::Handshaking | Phase::Upgrading => return self.end(id, None),
             Phase::Open => {}
             _ => return,
         }
@@ -293,7 +234,7 @@ impl<S> Hub<S> {
     }
 
     /// If all is sent, does what was waiting for that.
-    fn conclude(&mut self, id: ConnId) {
+    pub(super) fn conclude(&mut self, id: ConnId) {
         let Some(connection) = self.live(id) else { return };
         if !connection.outgoing.is_empty() {
             return;
@@ -322,13 +263,22 @@ impl<S> Hub<S> {
         let Some(connection) = named(&mut self.connections, id).filter(|connection| !connection.is_over()) else {
             return;
         };
-        connection.phase = Phase::Ended(why);
+        let made = !matches!(connection.phase, Phase::Connecting(_) | Phase::Handshaking);
+        connection.phase = Phase::Ended { why, made };
         connection.outgoing.clear(&mut self.spares);
         let had_alarm = connection.deadline.alarm.take().is_some();
         self.requests.push_back(Request::Close { id });
         self.unsettle(id);
         if had_alarm {
             self.note_stale();
+        }
+    }
+
+    /// Ends, with a reset for the peer.
+    pub(super) fn reset(&mut self, id: ConnId) {
+        if self.live(id).is_some() {
+            self.requests.push_back(Request::Reset { id });
+            self.end(id, None);
         }
     }
 
@@ -340,7 +290,7 @@ impl<S> Hub<S> {
 
     // Connections: what their protocols are owed.
 
-    fn unsettle(&mut self, id: ConnId) {
+    pub(super) fn unsettle(&mut self, id: ConnId) {
         let connection = &mut self.connections[id.index()];
         if !std::mem::replace(&mut connection.unsettled, true) {
             self.unsettled.push_back(id);
@@ -361,12 +311,16 @@ impl<S> Hub<S> {
         let connection = named(&mut self.connections, id)?;
         connection.unsettled = false;
         match &mut connection.phase {
-            Phase::Ended(why) => {
-                let why = why.take();
+            Phase::Ended { why, made } => {
+                let (why, made) = (why.take(), *made);
                 connection.phase = Phase::Lost;
-                return Some(Owed::Lost(why));
+                return Some(Owed::Lost { why, made });
             }
             Phase::Open => {}
+            Phase::Upgrading => {
+                let unread = matches!(&connection.channel, Channel::Tls(tls) if tls.has_unread());
+                return unread.then_some(Owed::Unread);
+            }
             // asyncio resumes a protocol while its transport flushes; one that is closing has nothing to gain by it.
             _ => return None,
         }
@@ -398,12 +352,6 @@ impl<S> Hub<S> {
 fn named(connections: &mut Slab<Connection>, id: ConnId) -> Option<&mut Connection> {
     connections.get_mut(id.index()).filter(|connection| connection.generation == id.generation())
 }
-
-/// How long a name may take to be looked up and an address to answer, all attempts together.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How long a TLS handshake may take (asyncio: 60 s).
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How many bytes are thrown away, at the most, for a peer that goes on sending after it was answered.
 const LINGER_BYTES: usize = 256 * 1024;

@@ -2,24 +2,85 @@
 //!
 //! Two troubles pass by themselves and are waited for: an address still in use ([`BIND_PATIENCE`]), and a process out of
 //! file descriptors ([`ACCEPT_DELAY`], said once per [`REPORT_EVERY`]).
+//!
+//! A listener that is closed keeps its slot until the last of its connections is lost: then its factory is told.
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use super::address::Address;
 use super::channel::ServerSecurity;
-use super::hub::Hub;
-use super::id::ListenerId;
+use super::connection::Phase;
+use super::dial::HANDSHAKE_TIMEOUT;
+use super::hub::{Hub, Ready};
+use super::id::{ConnId, ListenerId};
 use super::protocol::ProtocolFactory;
 use super::request::Request;
 use super::timers::Due;
 
+/// Where to listen, and how: the arguments of asyncio's
+/// [`create_server`](https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.create_server).
+///
+/// ```
+/// use std::net::SocketAddr;
+///
+/// use proxy_herd::event_loop::Listen;
+///
+/// let small = Listen::on(SocketAddr::from(([127, 0, 0, 1], 11645))).max_connections(100);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Listen {
+    pub(super) address: Address,
+    pub(super) security: ServerSecurity,
+    pub(super) backlog: u32,
+    pub(super) max_connections: usize,
+    pub(super) handshake_timeout: Duration,
+}
+
+impl Listen {
+    /// On this address, in plain TCP or as a Unix socket, with the defaults of the methods below.
+    pub fn on(address: impl Into<Address>) -> Self {
+        Self {
+            address: address.into(),
+            security: ServerSecurity::Plain,
+            backlog: BACKLOG,
+            max_connections: usize::MAX,
+            handshake_timeout: HANDSHAKE_TIMEOUT,
+        }
+    }
+
+    /// How the connections are protected. asyncio: `ssl`.
+    pub fn security(self, security: ServerSecurity) -> Self {
+        Self { security, ..self }
+    }
+
+    /// How many connections the system lets wait to be accepted: 1024 unless set, and no more than the system's own limit.
+    /// asyncio: `backlog`, 100.
+    pub fn backlog(self, backlog: u32) -> Self {
+        Self { backlog, ..self }
+    }
+
+    /// How many connections may live at once, those in a handshake counted: without limit unless set. Who comes then
+    /// waits in the backlog until one is gone. Not in asyncio.
+    pub fn max_connections(self, max_connections: usize) -> Self {
+        Self { max_connections, ..self }
+    }
+
+    /// How long a TLS handshake may take: 10 s unless set. asyncio: `ssl_handshake_timeout`, 60 s.
+    pub fn handshake_timeout(self, handshake_timeout: Duration) -> Self {
+        Self { handshake_timeout, ..self }
+    }
+}
+
 /// A listener, bound or about to be.
 pub(super) struct Listener {
     pub(super) generation: u32,
-    pub(super) address: SocketAddr,
-    pub(super) security: ServerSecurity,
+    pub(super) listen: Listen,
     pub(super) phase: ListenerPhase,
+    /// Its connections that are not lost.
+    pub(super) connections: usize,
+    /// Why it could not be bound, for the factory.
+    pub(super) failure: Option<io::Error>,
     reported: Option<Instant>,
 }
 
@@ -32,13 +93,19 @@ pub(super) enum ListenerPhase {
     Listening,
     /// Bound; accepts again when file descriptors may have become free.
     OutOfDescriptors,
-    /// Closed. The slot is free again once the driver has heard of it.
+    /// Closed, or not bound. The slot is free again once no connection is left, and the factory knows.
     Closed,
 }
 
 impl Listener {
-    pub(super) fn new(address: SocketAddr, security: ServerSecurity, generation: u32, now: Instant) -> Self {
-        Self { generation, address, security, phase: ListenerPhase::Binding(now + BIND_PATIENCE), reported: None }
+    pub(super) fn new(listen: Listen, generation: u32, now: Instant) -> Self {
+        let phase = ListenerPhase::Binding(now + BIND_PATIENCE);
+        Self { generation, listen, phase, connections: 0, failure: None, reported: None }
+    }
+
+    /// Whether the driver should accept another connection now.
+    pub(super) fn wants_accept(&self) -> bool {
+        self.phase == ListenerPhase::Listening && self.connections < self.listen.max_connections
     }
 
     /// Whether a failure to bind may pass by itself.
@@ -58,17 +125,13 @@ impl Listener {
 }
 
 impl<S> Hub<S> {
-    pub(super) fn listen(
-        &mut self,
-        address: SocketAddr,
-        security: ServerSecurity,
-        factory: Box<dyn ProtocolFactory<S>>,
-    ) -> ListenerId {
+    pub(super) fn listen(&mut self, listen: Listen, factory: Box<dyn ProtocolFactory<S>>) -> ListenerId {
         self.generations = self.generations.wrapping_add(1);
-        let listener = Listener::new(address, security, self.generations, self.now);
+        let (address, backlog) = (listen.address.clone(), listen.backlog);
+        let listener = Listener::new(listen, self.generations, self.now);
         let listener = ListenerId::new(self.listeners.insert(listener), self.generations);
         self.new_factories.push((listener, factory));
-        self.requests.push_back(Request::Listen { listener, address });
+        self.requests.push_back(Request::Listen { listener, address, backlog });
         listener
     }
 
@@ -81,24 +144,74 @@ impl<S> Hub<S> {
     pub(super) fn unlisten(&mut self, id: ListenerId) {
         if let Some(listener) = self.listener(id) {
             listener.phase = ListenerPhase::Closed;
+            let deserted = listener.connections == 0;
             self.requests.push_back(Request::Unlisten { listener: id });
+            if deserted {
+                self.ready.push_back(Ready::Deserted(id));
+            }
         }
     }
 
-    /// An address could not be bound: true if that was the last try.
-    pub(super) fn listen_failed(&mut self, id: ListenerId, error: &io::Error) -> bool {
-        let now = self.now;
-        let Some(listener) = self.listener(id) else { return false };
-        let later = listener.may_bind_later(error, now);
-        if later {
-            self.timers.schedule(now + BIND_DELAY, Due::Bind(id));
+    /// Closes, and has what is left of the connections aborted after `grace`.
+    pub(super) fn shut_down(&mut self, id: ListenerId, grace: Duration) {
+        self.unlisten(id);
+        let when = self.after(grace);
+        self.timers.schedule(when, Due::Grace(id));
+    }
+
+    /// A connection was accepted.
+    pub(super) fn adopt(&mut self, listener: ListenerId, id: ConnId) {
+        self.listeners[listener.index()].connections += 1;
+        self.connections[id.index()].listener = Some(listener);
+    }
+
+    /// Its connections that are not over.
+    pub(super) fn connections_of(&self, id: ListenerId) -> Vec<ConnId> {
+        let accepted = self.connections.iter().filter(|(_, connection)| connection.listener == Some(id));
+        let left = accepted.filter(|(_, connection)| !connection.is_over());
+        left.map(|(index, connection)| ConnId::new(index, connection.generation)).collect()
+    }
+
+    pub(super) fn close_clients(&mut self, id: ListenerId) {
+        for connection in self.connections_of(id) {
+            self.close(connection, Phase::Closing(None));
         }
-        !later
+    }
+
+    pub(super) fn abort_clients(&mut self, id: ListenerId) {
+        for connection in self.connections_of(id) {
+            self.end(connection, None);
+        }
+    }
+
+    /// One of its connections was lost: there may be room for another, or nobody is left.
+    pub(super) fn forget_connection(&mut self, id: ListenerId) {
+        let listener = &mut self.listeners[id.index()];
+        listener.connections -= 1;
+        let freed = listener.connections + 1 == listener.listen.max_connections;
+        match listener.phase {
+            ListenerPhase::Listening if freed => self.requests.push_back(Request::Accept { listener: id }),
+            ListenerPhase::Closed if listener.connections == 0 => self.ready.push_back(Ready::Deserted(id)),
+            _ => {}
+        }
+    }
+
+    /// An address could not be bound. It is told next turn: whoever listens again at once must not hold this one up.
+    pub(super) fn listen_failed(&mut self, id: ListenerId, error: io::Error) {
+        let now = self.now;
+        let Some(listener) = self.listener(id) else { return };
+        if listener.may_bind_later(&error, now) {
+            self.timers.schedule(now + BIND_DELAY, Due::Bind(id));
+        } else {
+            listener.failure = Some(error);
+            self.unlisten(id);
+        }
     }
 
     pub(super) fn bind_again(&mut self, id: ListenerId) {
-        if let Some(address) = self.listener(id).map(|listener| listener.address) {
-            self.requests.push_back(Request::Listen { listener: id, address });
+        if let Some(Listen { address, backlog, .. }) = self.listener(id).map(|listener| &listener.listen) {
+            let request = Request::Listen { listener: id, address: address.clone(), backlog: *backlog };
+            self.requests.push_back(request);
         }
     }
 
@@ -111,7 +224,7 @@ impl<S> Hub<S> {
         }
         listener.phase = ListenerPhase::OutOfDescriptors;
         if listener.should_report(now) {
-            log::warn!("accepting on {} pauses for {ACCEPT_DELAY:?} at a time: {error}", listener.address);
+            log::warn!("accepting on {} pauses for {ACCEPT_DELAY:?} at a time: {error}", listener.listen.address);
         }
         self.timers.schedule(now + ACCEPT_DELAY, Due::Accept(id));
     }
@@ -123,6 +236,8 @@ impl<S> Hub<S> {
         }
     }
 }
+
+const BACKLOG: u32 = 1024;
 
 /// How long an address in use is tried again.
 const BIND_PATIENCE: Duration = Duration::from_secs(2);

@@ -15,10 +15,12 @@
 //!   [`next_deadline`](EventLoop::next_deadline).
 //!
 //! Reading order: [`Protocol`], [`Transport`], [`Loop`], this file, `dispatch`; then `hub`, `connection`, `channel`; then
-//! what the hub has in rooms of its own: `listener`, `dial`, `schedule` with `timers`.
+//! what the hub has in rooms of its own: `connecting` with `dial`, `listener`, `schedule` with `timers`; `panics`, `remote`.
 
+mod address;
 mod buffer;
 mod channel;
+mod connecting;
 mod connection;
 mod dial;
 mod dispatch;
@@ -26,7 +28,9 @@ mod handle;
 mod hub;
 mod id;
 mod listener;
+mod panics;
 mod protocol;
+mod remote;
 mod request;
 mod schedule;
 mod timers;
@@ -34,26 +38,33 @@ mod transport;
 
 use std::io;
 use std::net::SocketAddr;
+use std::task::Waker;
 use std::time::{Instant, SystemTime};
 
-pub use self::channel::{Security, ServerSecurity, TlsInfo};
-pub use self::connection::Endpoints;
-pub use self::dial::Target;
+pub use self::address::{Address, Endpoints};
+pub use self::channel::{Security, ServerSecurity, StartTls, TlsInfo};
+pub use self::dial::{Connect, Target};
 pub use self::handle::Loop;
 pub use self::id::{CallId, ConnId, ListenerId};
+pub use self::listener::Listen;
+pub use self::panics::Panicked;
 pub use self::protocol::{AfterEof, Lost, Protocol, ProtocolFactory};
+pub use self::remote::{Closed, Remote};
 pub use self::request::{Request, Signal};
+pub use self::schedule::Job;
 pub use self::transport::Transport;
 
 use self::channel::Channel;
 use self::connection::{Connection, Phase};
 use self::dispatch::put;
-use self::hub::{Hub, Ready};
+use self::hub::{Handling, Hub, Ready};
 use self::listener::ListenerPhase;
+use self::panics::guarded;
 use self::timers::Due;
 
 type Callback<S> = Box<dyn FnOnce(&mut Loop<'_, S>, &mut S)>;
 type Handler<S> = Box<dyn FnMut(&mut Loop<'_, S>, &mut S)>;
+type ExceptionHandler<S> = Box<dyn FnMut(&mut Loop<'_, S>, &mut S, &Panicked)>;
 
 /// Connections, their protocols and an application's state `S`: see the [module](self).
 ///
@@ -77,11 +88,12 @@ type Handler<S> = Box<dyn FnMut(&mut Loop<'_, S>, &mut S)>;
 /// let mut event_loop = EventLoop::new((), Instant::now(), SystemTime::now());
 /// let address = SocketAddr::from(([127, 0, 0, 1], 7));
 /// event_loop.enter(|event_loop, _| event_loop.listen(address, ServerSecurity::Plain, |_: &mut ()| Echo));
-/// let Some(Request::Listen { listener, address }) = event_loop.poll_request() else { panic!("it wants to listen") };
-/// event_loop.listening(listener, address);
+/// let Some(Request::Listen { listener, address, .. }) = event_loop.poll_request() else { panic!("it wants to listen") };
+/// event_loop.listening(listener, address.clone());
 ///
 /// event_loop.advance(Instant::now(), SystemTime::now());
-/// let id = event_loop.accepted(listener, Endpoints { peer: address, local: address }).expect("it is wanted");
+/// assert!(event_loop.wants_accept(listener));
+/// let id = event_loop.accepted(listener, Endpoints::new(address.clone(), address)).expect("it is wanted");
 /// event_loop.received(id, b"hello");
 /// event_loop.end_turn();
 ///
@@ -129,6 +141,11 @@ impl<S> EventLoop<S> {
         &self.state
     }
 
+    /// Takes a [`Loop::stop`] back, so that the loop may run again: what had been scheduled is still there.
+    pub fn go_on(&mut self) {
+        self.hub.stopped = false;
+    }
+
     /// Calls `hook` at the end of every turn, before what was written leaves. What protocols are told while it leaves is
     /// followed by another turn before the loop sleeps.
     pub fn before_sleep(&mut self, hook: impl FnMut(&mut Loop<'_, S>, &mut S) + 'static) {
@@ -143,12 +160,18 @@ impl<S> EventLoop<S> {
     pub fn advance(&mut self, now: Instant, wall: SystemTime) {
         self.hub.now = now;
         self.hub.wall = wall;
+        for callback in self.hub.mailbox.take() {
+            self.hub.call(None, callback);
+        }
         for _ in 0..self.hub.ready.len() {
             match self.hub.ready.pop_front() {
                 Some(Ready::Call(id)) => self.run(id),
                 Some(Ready::Wake(id)) => self.wake(id),
+                Some(Ready::Dial(id)) => self.hub.dial_on(id),
+                Some(Ready::Deserted(id)) => self.desert(id),
                 None => break,
             }
+            self.settle();
         }
         // Taken out first: what these set for "now" is the next turn's.
         let mut due = Vec::new();
@@ -163,33 +186,27 @@ impl<S> EventLoop<S> {
                 Due::Attempt(id) => self.hub.dial_on_in_time(id, when),
                 Due::Bind(listener) => self.hub.bind_again(listener),
                 Due::Accept(listener) => self.hub.accept_again(listener),
+                Due::Grace(listener) => self.hub.abort_clients(listener),
             }
             self.settle();
         }
     }
 
     /// A listener is bound.
-    pub fn listening(&mut self, id: ListenerId, address: SocketAddr) {
+    pub fn listening(&mut self, id: ListenerId, address: impl Into<Address>) {
+        let address = address.into();
         let Some(listener) = self.hub.listener(id) else { return };
-        listener.address = address;
+        listener.listen.address = address.clone();
         listener.phase = ListenerPhase::Listening;
-        if let Some(factory) = &mut self.factories[id.index()] {
-            self.called = true;
-            factory.listening(&mut Loop::new(&mut self.hub), &mut self.state, address);
-        }
+        self.ask_factory(id, "listening", |factory, event_loop, state| {
+            factory.listening(event_loop, state, &address);
+        });
         self.settle();
     }
 
     /// A listener could not be bound.
     pub fn listen_failed(&mut self, id: ListenerId, error: io::Error) {
-        if self.hub.listen_failed(id, &error) {
-            self.hub.unlisten(id);
-            if let Some(mut factory) = self.factories[id.index()].take() {
-                self.called = true;
-                factory.failed(&mut Loop::new(&mut self.hub), &mut self.state, error);
-            }
-        }
-        self.settle();
+        self.hub.listen_failed(id, error);
     }
 
     /// Accepting failed because the process or the system is out of something: a [`Request::Accept`] will follow.
@@ -199,33 +216,33 @@ impl<S> EventLoop<S> {
 
     /// A connection was accepted; `None` if nobody wants it any more.
     pub fn accepted(&mut self, listener: ListenerId, endpoints: Endpoints) -> Option<ConnId> {
-        let security = self.hub.listener(listener)?.security.clone();
-        let channel = match Channel::accepted(&security) {
+        let listen = &self.hub.listener(listener)?.listen;
+        let handshake_timeout = listen.handshake_timeout;
+        let channel = match Channel::accepted(&listen.security) {
             Ok(channel) => channel,
             Err(error) => {
                 log::error!("no TLS for a connection of {}: {error}", endpoints.peer);
                 return None;
             }
         };
-        let protocol = self.factories[listener.index()].as_mut()?.protocol(&mut self.state);
+        let protocol = self.ask_factory(listener, "protocol", |factory, _, state| factory.protocol(state))?;
         let id = self.hub.insert(Phase::Handshaking, channel);
-        self.hub.connections[id.index()].listener = Some(listener);
+        self.hub.adopt(listener, id);
         put(&mut self.protocols, id.index(), protocol);
-        self.establish(id, endpoints);
+        self.establish(id, endpoints, handshake_timeout);
         Some(id)
     }
 
     /// An attempt to connect has succeeded; false if nobody wants it any more.
     pub fn connected(&mut self, id: ConnId, endpoints: Endpoints) -> bool {
-        let wanted = self.hub.live(id).is_some_and(|connection| matches!(connection.phase, Phase::Connecting(_)));
-        if wanted {
-            self.establish(id, endpoints);
-        }
-        wanted
+        let Some(Connection { phase: Phase::Connecting(dial), .. }) = self.hub.live(id) else { return false };
+        let handshake_timeout = dial.handshake_timeout;
+        self.establish(id, endpoints, handshake_timeout);
+        true
     }
 
     /// An attempt to connect has failed.
-    pub fn connect_failed(&mut self, id: ConnId, address: SocketAddr, error: io::Error) {
+    pub fn connect_failed(&mut self, id: ConnId, address: Address, error: io::Error) {
         self.hub.connect_failed(id, address, error);
         self.settle();
     }
@@ -241,9 +258,11 @@ impl<S> EventLoop<S> {
         let Some(connection) = self.hub.live(id) else { return };
         match (&mut connection.phase, &connection.channel) {
             (Phase::Open, Channel::Plain) => {
-                self.dispatch(id, |protocol, transport, state| protocol.data_received(transport, state, wire));
+                self.dispatch(id, "data_received", |protocol, transport, state| {
+                    protocol.data_received(transport, state, wire);
+                });
             }
-            (Phase::Open | Phase::Handshaking, Channel::Tls(_)) => self.decrypt(id, wire),
+            (Phase::Open | Phase::Handshaking | Phase::Upgrading, Channel::Tls(_)) => self.decrypt(id, wire),
             (Phase::Lingering(left), _) => match left.checked_sub(wire.len()) {
                 Some(rest) => *left = rest,
                 None => self.hub.end(id, None),
@@ -258,7 +277,7 @@ impl<S> EventLoop<S> {
         let Some(connection) = self.hub.live(id) else { return };
         match (&connection.phase, &mut connection.channel) {
             (Phase::Open, Channel::Plain) => self.peer_ended(id),
-            (Phase::Open | Phase::Handshaking, Channel::Tls(tls)) => {
+            (Phase::Open | Phase::Handshaking | Phase::Upgrading, Channel::Tls(tls)) => {
                 if let Err(error) = tls.receive_eof() {
                     self.hub.end(id, Some(error));
                 }
@@ -289,23 +308,39 @@ impl<S> EventLoop<S> {
         self.settle();
     }
 
-    /// The process got a signal.
-    pub fn signalled(&mut self, signal: Signal) {
-        let Some(place) = self.hub.handlers.iter().position(|(known, _)| *known == signal) else { return };
-        if let Some(mut handler) = self.hub.handlers[place].1.take() {
-            handler(&mut Loop::new(&mut self.hub), &mut self.state);
-            // Unless it has put another in its place.
-            self.hub.handlers[place].1.get_or_insert(handler);
+    /// The process got a signal; false if nobody handles it (any more): then its default should happen.
+    pub fn signalled(&mut self, signal: Signal) -> bool {
+        let Some(handling) = self.hub.handlers.get_mut(&signal) else { return false };
+        let Handling::By(mut handler) = std::mem::replace(handling, Handling::UnderWay) else { return false };
+        self.call("a signal's handler", |event_loop, state| handler(event_loop, state));
+        // Unless it has removed itself, or put another in its place.
+        if let Some(handling @ Handling::UnderWay) = self.hub.handlers.get_mut(&signal) {
+            *handling = Handling::By(handler);
         }
         self.settle();
+        true
+    }
+
+    /// Somebody else's thread has done what [`take_job`](Self::take_job) gave.
+    pub fn executed(&mut self, call: CallId) {
+        self.hub.ready.push_back(Ready::Call(call));
+    }
+
+    /// Whom to wake when another thread has called; see [`Request::WatchThreads`].
+    pub fn set_waker(&mut self, waker: Waker) {
+        self.hub.mailbox.set_waker(waker);
     }
 
     /// A turn ends: calls the hooks of `before_sleep`.
     pub fn end_turn(&mut self) {
         self.called = false;
-        for hook in &mut self.hooks {
-            hook(&mut Loop::new(&mut self.hub), &mut self.state);
+        let mut hooks = std::mem::take(&mut self.hooks);
+        for hook in &mut hooks {
+            if let Err(message) = guarded(|| hook(&mut Loop::new(&mut self.hub), &mut self.state)) {
+                self.report(&Panicked { callback: "before_sleep", id: None, message });
+            }
         }
+        self.hooks = hooks;
         self.settle();
     }
 }
@@ -315,13 +350,8 @@ impl<S> EventLoop<S> {
     /// The next thing to do.
     pub fn poll_request(&mut self) -> Option<Request> {
         let request = self.hub.requests.pop_front()?;
-        match request {
-            Request::Close { id } => self.hub.release(id),
-            Request::Unlisten { listener } => {
-                self.hub.listeners.remove(listener.index());
-                self.factories[listener.index()] = None;
-            }
-            _ => {}
+        if let Request::Close { id } = request {
+            self.hub.release(id);
         }
         Some(request)
     }
@@ -344,10 +374,22 @@ impl<S> EventLoop<S> {
         self.hub.connection(id).is_some_and(Connection::wants_read)
     }
 
+    /// Whether to accept another connection from a listener. If not, a [`Request::Accept`] follows when it is.
+    pub fn wants_accept(&mut self, listener: ListenerId) -> bool {
+        self.hub.listener(listener).is_some_and(|listener| listener.wants_accept())
+    }
+
+    /// What a [`Request::Execute`] is about: to be run on another thread, then to be told to [`executed`](Self::executed).
+    /// `None` if it was cancelled.
+    pub fn take_job(&mut self, call: CallId) -> Option<Job> {
+        self.hub.take_job(call)
+    }
+
     /// When the next turn must begin at the latest, should nothing come before.
     pub fn next_deadline(&self) -> Option<Instant> {
         let hooks_are_due = self.called && !self.hooks.is_empty();
-        if self.hub.ready.is_empty() && !hooks_are_due { self.hub.timers.next() } else { Some(self.hub.now) }
+        let at_once = hooks_are_due || !self.hub.ready.is_empty() || self.hub.mailbox.is_filled();
+        if at_once { Some(self.hub.now) } else { self.hub.timers.next() }
     }
 
     /// Whether [`Loop::stop`] was called.

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-use super::{ConnId, Loop, Transport};
+use super::{Address, ConnId, Loop, Transport};
 
 /// One connection's callbacks: asyncio's [`Protocol`](https://docs.python.org/3/library/asyncio-protocol.html#base-protocol).
 ///
@@ -11,7 +11,7 @@ use super::{ConnId, Loop, Transport};
 ///
 /// ```text
 /// calls = ( connection_made ( data_received | other )* ( eof_received other* )? )? connection_lost
-/// other = pause_writing | resume_writing | timed_out | woken
+/// other = pause_writing | resume_writing | timed_out | woken | tls_started
 /// ```
 ///
 /// `connection_lost` comes exactly once for every connect and every accept, made or not, and nothing comes after it.
@@ -43,6 +43,7 @@ use super::{ConnId, Loop, Transport};
 /// To send much without keeping much: write until the pause, go on when resumed.
 ///
 /// ```
+/// use std::net::SocketAddr;
 /// use std::time::Duration;
 ///
 /// use proxy_herd::driver::sim::{Sim, Weather};
@@ -77,7 +78,7 @@ use super::{ConnId, Loop, Transport};
 /// }
 ///
 /// let mut sim = Sim::new(7, Weather::rough());
-/// let address = ([127, 0, 0, 1], 7).into();
+/// let address = SocketAddr::from(([127, 0, 0, 1], 7));
 /// let host = sim.add_host("Goloman", ());
 /// sim.enter(host, |event_loop, _| {
 ///     event_loop.listen(address, ServerSecurity::Plain, |_: &mut ()| Lines { left: 10_000 })
@@ -124,6 +125,11 @@ pub trait Protocol<S> {
         let _ = (transport, state);
     }
 
+    /// The handshake of [`Transport::start_tls`] is done; data comes again. asyncio: what `start_tls` awaits.
+    fn tls_started(&mut self, transport: &mut Transport<'_, S>, state: &mut S) {
+        let _ = (transport, state);
+    }
+
     /// The connection is gone, whether it was made or not. asyncio: `connection_lost`.
     fn connection_lost(&mut self, event_loop: &mut Loop<'_, S>, state: &mut S, lost: Lost) {
         let _ = (event_loop, state, lost);
@@ -135,10 +141,10 @@ pub trait Protocol<S> {
 pub struct Lost {
     /// Which it was; the name means nothing to the loop any more.
     pub id: ConnId,
-    /// Who was at the other end, if it came so far that there was one.
+    /// Who was at the other end, if it came so far that there was one, and it had an IP address.
     pub peer: Option<SocketAddr>,
     /// `None` after `close`, `abort` or the peer's clean end, else what went wrong: the connection was refused, reset,
-    /// cut short, timed out.
+    /// cut short, timed out; or the protocol itself has panicked, or called [`Transport::fail`].
     pub why: Option<io::Error>,
 }
 
@@ -151,20 +157,36 @@ pub enum AfterEof {
     KeepOpen,
 }
 
-/// Makes a protocol for each connection that a listener accepts: asyncio's `protocol_factory`, with the two things that
-/// `create_server` tells its caller. A closure `FnMut(&mut S) -> impl Protocol<S>` is one.
+/// Makes a protocol for each connection that a listener accepts: asyncio's `protocol_factory`, with what `create_server` and
+/// its `Server` tell their caller. A closure `FnMut(&mut S) -> impl Protocol<S>` is one.
+///
+/// ```text
+/// calls = failed | listening? ( protocol | handshake_failed )* closed
+/// ```
 pub trait ProtocolFactory<S> {
     /// A connection was accepted: who serves it?
     fn protocol(&mut self, state: &mut S) -> Box<dyn Protocol<S>>;
 
     /// The socket is bound and accepts; `address` has the port that the system chose, if it was asked to.
-    fn listening(&mut self, event_loop: &mut Loop<'_, S>, state: &mut S, address: SocketAddr) {
+    fn listening(&mut self, event_loop: &mut Loop<'_, S>, state: &mut S, address: &Address) {
         let _ = (event_loop, state, address);
     }
 
     /// The address could not be bound; the listener is gone. Silent unless answered.
     fn failed(&mut self, event_loop: &mut Loop<'_, S>, state: &mut S, error: io::Error) {
         let _ = (event_loop, state, error);
+    }
+
+    /// A connection was lost before its TLS handshake was done; its protocol is told next. For counting, or for a log:
+    /// asyncio keeps silent about it.
+    fn handshake_failed(&mut self, event_loop: &mut Loop<'_, S>, state: &mut S, lost: &Lost) {
+        let _ = (event_loop, state, lost);
+    }
+
+    /// The listener was closed, and the last of its connections is lost. asyncio: what `Server.wait_closed` awaits (as of
+    /// 3.12.1).
+    fn closed(&mut self, event_loop: &mut Loop<'_, S>, state: &mut S) {
+        let _ = (event_loop, state);
     }
 }
 

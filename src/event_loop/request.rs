@@ -2,7 +2,8 @@
 
 use std::net::SocketAddr;
 
-use super::id::{ConnId, ListenerId};
+use super::address::Address;
+use super::id::{CallId, ConnId, ListenerId};
 
 /// One thing to do. A driver does them in the order they are handed out.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -12,14 +13,16 @@ pub enum Request {
         /// Who wants it.
         listener: ListenerId,
         /// Where; port 0 lets the system choose.
-        address: SocketAddr,
+        address: Address,
+        /// How many connections may wait to be accepted.
+        backlog: u32,
     },
-    /// Go on accepting: `accept_failed` was some time ago.
+    /// Go on accepting: `accept_failed` was some time ago, or there is room for another connection again.
     Accept {
         /// The listener.
         listener: ListenerId,
     },
-    /// Close the listening socket. The slot is free from now on.
+    /// Close the listening socket.
     Unlisten {
         /// The listener.
         listener: ListenerId,
@@ -38,7 +41,9 @@ pub enum Request {
         /// For whom.
         id: ConnId,
         /// Where.
-        address: SocketAddr,
+        address: Address,
+        /// Where from, if that matters.
+        from: Option<SocketAddr>,
     },
     /// The connection is read from again; no new readiness need come for what has arrived already.
     ResumeReading {
@@ -47,6 +52,11 @@ pub enum Request {
     },
     /// Send a FIN; everything pending was sent before.
     ShutdownWrite {
+        /// Which.
+        id: ConnId,
+    },
+    /// See to it that the peer gets a reset when the socket is dropped, which is next.
+    Reset {
         /// Which.
         id: ConnId,
     },
@@ -60,10 +70,17 @@ pub enum Request {
         /// Which.
         signal: Signal,
     },
+    /// Other threads may call: call `set_waker` with what ends the sleep.
+    WatchThreads,
+    /// Take the job (`take_job`), have another thread do it, then call `executed`.
+    Execute {
+        /// Whose job.
+        call: CallId,
+    },
 }
 
 /// A signal that a server answers.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Signal {
     /// SIGHUP: read the configuration again.
     Hangup,

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::Callback;
 use super::hub::{Hub, Ready};
 use super::id::{CallId, ConnId};
+use super::request::Request;
 use super::timers::Due;
 
 /// A callback that waits.
@@ -13,7 +14,12 @@ pub(super) struct Call<S> {
     /// When, if it is not simply the next turn's.
     when: Option<Instant>,
     callback: Callback<S>,
+    /// What another thread has to do first.
+    job: Option<Job>,
 }
+
+/// Something that blocks or takes long, for another thread.
+pub type Job = Box<dyn FnOnce() + Send>;
 
 impl<S> Hub<S> {
     /// So long from now; what is beyond the clock is merely far away.
@@ -64,20 +70,35 @@ impl<S> Hub<S> {
             Due::Deadline(id) => connections.get(id.index()).is_some_and(|connection| {
                 connection.generation == id.generation() && connection.deadline.alarm == Some(when)
             }),
-            Due::Attempt(_) | Due::Bind(_) | Due::Accept(_) => true,
+            Due::Attempt(_) | Due::Bind(_) | Due::Accept(_) | Due::Grace(_) => true,
         });
     }
 
     /// `when` is `None` for the next turn.
     pub(super) fn call(&mut self, when: Option<Instant>, callback: Callback<S>) -> CallId {
-        self.serials += 1;
-        let serial = self.serials;
-        let id = CallId { index: self.calls.insert(Call { serial, when, callback }), serial };
+        let id = self.insert_call(Call { serial: 0, when, callback, job: None });
         match when {
             Some(when) => self.timers.schedule(when, Due::Call(id)),
             None => self.ready.push_back(Ready::Call(id)),
         }
         id
+    }
+
+    /// Has a job done, then calls.
+    pub(super) fn execute(&mut self, job: Job, callback: Callback<S>) -> CallId {
+        let id = self.insert_call(Call { serial: 0, when: None, callback, job: Some(job) });
+        self.requests.push_back(Request::Execute { call: id });
+        id
+    }
+
+    fn insert_call(&mut self, call: Call<S>) -> CallId {
+        self.serials += 1;
+        let serial = self.serials;
+        CallId { index: self.calls.insert(Call { serial, ..call }), serial }
+    }
+
+    pub(super) fn take_job(&mut self, id: CallId) -> Option<Job> {
+        self.calls.get_mut(id.index).filter(|call| call.serial == id.serial)?.job.take()
     }
 
     pub(super) fn take_call(&mut self, id: CallId) -> Option<Callback<S>> {
@@ -94,4 +115,4 @@ impl<S> Hub<S> {
 }
 
 /// The longest delay: 100 years.
-const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+pub(super) const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);

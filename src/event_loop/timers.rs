@@ -23,6 +23,8 @@ pub(super) enum Due {
     Bind(ListenerId),
     /// A listener that ran out of file descriptors accepts again.
     Accept(ListenerId),
+    /// A listener that was shut down has waited long enough for its connections.
+    Grace(ListenerId),
 }
 
 /// The schedule.

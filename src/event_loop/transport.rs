@@ -3,14 +3,17 @@
 //! Every method may be called at any time: what comes too late, on a connection that is closing or gone, is ignored. None
 //! of them calls a protocol.
 
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::channel::TlsInfo;
+use super::address::Endpoints;
+use super::channel::{StartTls, TlsInfo};
 use super::connection::{Connection, Marks, Phase, Reading};
 use super::handle::Loop;
 use super::hub::Hub;
-use super::id::ConnId;
+use super::id::{ConnId, ListenerId};
+use super::protocol::Protocol;
 
 /// A connection for as long as a callback runs; keep its [`id`](Transport::id) and ask
 /// [`Loop::transport`](super::Loop::transport) for longer. asyncio's
@@ -19,6 +22,7 @@ use super::id::ConnId;
 /// Whoever says nothing for ten seconds is told so, and left:
 ///
 /// ```
+/// use std::net::SocketAddr;
 /// use std::time::Duration;
 ///
 /// use proxy_herd::driver::sim::{Ending, Sim, Weather};
@@ -42,7 +46,7 @@ use super::id::ConnId;
 /// }
 ///
 /// let mut sim = Sim::new(7, Weather::rough());
-/// let address = ([127, 0, 0, 1], 7).into();
+/// let address = SocketAddr::from(([127, 0, 0, 1], 7));
 /// let host = sim.add_host("Goloman", ());
 /// sim.enter(host, |event_loop, _| event_loop.listen(address, ServerSecurity::Plain, |_: &mut ()| Impatient));
 /// let client = sim.connect(address);
@@ -72,14 +76,26 @@ impl<'a, S> Transport<'a, S> {
         Loop::new(self.hub)
     }
 
-    /// The peer's address; `None` while the connection is being made. asyncio: `get_extra_info("peername")`.
-    pub fn peer_addr(&self) -> Option<SocketAddr> {
-        self.connection().endpoints.map(|endpoints| endpoints.peer)
+    /// Who listened, if we did not connect. asyncio has no such thing.
+    pub fn listener(&self) -> Option<ListenerId> {
+        self.connection().listener
     }
 
-    /// Our address; `None` while the connection is being made. asyncio: `get_extra_info("sockname")`.
+    /// The addresses of both ends; `None` while the connection is being made.
+    pub fn endpoints(&self) -> Option<&Endpoints> {
+        self.connection().endpoints.as_ref()
+    }
+
+    /// The peer's IP address; `None` while the connection is being made, and on Unix sockets.
+    /// asyncio: `get_extra_info("peername")`.
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.endpoints().and_then(|endpoints| endpoints.peer.ip())
+    }
+
+    /// Our IP address; `None` while the connection is being made, and on Unix sockets.
+    /// asyncio: `get_extra_info("sockname")`.
     pub fn local_addr(&self) -> Option<SocketAddr> {
-        self.connection().endpoints.map(|endpoints| endpoints.local)
+        self.endpoints().and_then(|endpoints| endpoints.local.ip())
     }
 
     /// What was agreed on in the TLS handshake; `None` on plain TCP. asyncio: `get_extra_info("ssl_object")`.
@@ -89,7 +105,8 @@ impl<'a, S> Transport<'a, S> {
 
     /// Sends `data`, in the order of the calls. It is buffered and leaves at the end of the turn, together with whatever
     /// else was written; errors come to `connection_lost`. After `close` or `write_eof` it is dropped (asyncio raises
-    /// after `write_eof`). The buffer has no limit of its own: obey `pause_writing`.
+    /// after `write_eof`), and the fifth time the log says so. The buffer has no limit of its own: obey `pause_writing`, or
+    /// see [`set_write_buffer_cap`](Self::set_write_buffer_cap).
     pub fn write(&mut self, data: &[u8]) {
         self.hub.write(self.id, data);
     }
@@ -121,8 +138,16 @@ impl<'a, S> Transport<'a, S> {
     pub fn set_write_buffer_limits(&mut self, high: usize, low: usize) {
         assert!(low <= high, "the low-water mark ({low}) is above the high-water mark ({high})");
         if let Some(connection) = self.hub.live(self.id) {
-            connection.marks = Marks { high, low };
+            connection.marks = Marks { high, low, ..connection.marks };
             self.hub.touched(self.id);
+        }
+    }
+
+    /// Ends the connection (`QuotaExceeded`) as soon as a write leaves more than `cap` bytes waiting, whoever wrote. Without
+    /// a cap unless set. Not in asyncio, where a protocol that does not obey `pause_writing` fills the memory.
+    pub fn set_write_buffer_cap(&mut self, cap: usize) {
+        if let Some(connection) = self.hub.live(self.id) {
+            connection.marks.cap = cap;
         }
     }
 
@@ -144,9 +169,41 @@ impl<'a, S> Transport<'a, S> {
         self.hub.close(self.id, Phase::ClosingSlowly(patience));
     }
 
-    /// Closes at once; what waits is thrown away. asyncio: `abort`.
+    /// Closes at once; what waits is thrown away. The peer sees an end in good order (a FIN), after what the system had
+    /// taken. asyncio: `abort`.
     pub fn abort(&mut self) {
         self.hub.end(self.id, None);
+    }
+
+    /// The same, with a reset: so the peer cannot take what it got for all there was. On Unix sockets as `abort`.
+    /// Not in asyncio (Node.js: `resetAndDestroy`).
+    pub fn reset(&mut self) {
+        self.hub.reset(self.id);
+    }
+
+    /// Closes at once, and has `connection_lost` say why: what asyncio makes of an exception in a callback.
+    pub fn fail(&mut self, why: io::Error) {
+        self.hub.end(self.id, Some(why));
+    }
+
+    /// Hands the connection to another protocol, as soon as this callback has returned: from then on, that one is called,
+    /// `connection_lost` included, but without a `connection_made`. This one is dropped. asyncio: `set_protocol`.
+    pub fn set_protocol(&mut self, protocol: impl Protocol<S> + 'static) {
+        if self.hub.live(self.id).is_some() {
+            self.hub.newborns.push((self.id, Box::new(protocol)));
+        }
+    }
+
+    /// Puts TLS on this connection: what was written before leaves as it is, whatever is written now is encrypted. No data
+    /// comes until the handshake is done, which [`Protocol::tls_started`] tells; if it fails, or is not done within 10 s,
+    /// `connection_lost` tells why. A timeout that was set is taken back. asyncio: `start_tls`.
+    ///
+    /// `leftover` is what the protocol was given already and has not used: all that came after the words on which both
+    /// agreed to begin. It has to be TLS. A peer's commands that came with its request to begin (the injection of
+    /// CVE-2011-0411) are not, and end the connection. To keep such bytes and to take them for encrypted later is the one
+    /// mistake left: hand over everything.
+    pub fn start_tls(&mut self, start: StartTls, leftover: &[u8]) {
+        self.hub.start_tls(self.id, start, leftover);
     }
 
     /// How long `close` may take to send what waits (5 s unless set), before `connection_lost` comes with `TimedOut`.
@@ -177,6 +234,9 @@ impl<'a, S> Transport<'a, S> {
 
     /// Calls `timed_out` once, after `timeout`; replaces what was set before, `None` takes it back. To set it again and
     /// again, for every message, costs next to nothing.
+    ///
+    /// Nothing else renews it. Set in `data_received`, it is an idle timeout. Set when a message begins and not again
+    /// before it is complete, it is a receive deadline, which a peer cannot put off by sending a byte now and then.
     pub fn set_timeout(&mut self, timeout: Option<Duration>) {
         let at = timeout.map(|timeout| self.hub.after(timeout));
         if self.hub.live(self.id).is_some_and(|connection| matches!(connection.phase, Phase::Open)) {

@@ -335,11 +335,11 @@ mod tests {
         while event_loop.poll_request().is_some() {}
 
         let address = SocketAddr::from(([127, 0, 0, 1], 1));
-        let endpoints = Endpoints { peer: address, local: address };
-        let client = event_loop.accepted(door, endpoints).expect("it may come in");
+        let endpoints = || Endpoints::new(address, address);
+        let client = event_loop.accepted(door, endpoints()).expect("it may come in");
         event_loop.received(client, b"IAMAT a +1+1 5\nWHATSAT a 1 1\n");
         let places = std::iter::from_fn(|| event_loop.poll_request()).find_map(connects).expect("Places is asked");
-        assert!(event_loop.connected(places, endpoints));
+        assert!(event_loop.connected(places, endpoints()));
         event_loop.received(places, b"HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{\"status\":\"OK\"}");
         event_loop.lost(client, io::ErrorKind::ConnectionReset.into());
         event_loop.advance(Instant::now(), SystemTime::UNIX_EPOCH);

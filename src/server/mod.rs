@@ -25,7 +25,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use crate::event_loop::{ListenerId, Loop, Protocol, ProtocolFactory, ServerSecurity};
+use crate::event_loop::{Address, ListenerId, Loop, Protocol, ProtocolFactory, ServerSecurity};
 use crate::herd::name::ServerName;
 use crate::herd::node::{Effects, Node};
 use crate::herd::topology::{self, Topology};
@@ -259,7 +259,7 @@ impl ProtocolFactory<Servers> for Entrance {
         }
     }
 
-    fn listening(&mut self, _: &mut Loop<'_, Servers>, servers: &mut Servers, address: SocketAddr) {
+    fn listening(&mut self, _: &mut Loop<'_, Servers>, servers: &mut Servers, address: &Address) {
         let server = servers.server(self.server);
         server.bound += 1;
         let name = server.name.as_str();

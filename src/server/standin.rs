@@ -9,7 +9,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use super::Servers;
 use super::limits::STANDIN_IDLE_TIME;
 use super::trust::Identity;
-use crate::event_loop::{Loop, Protocol, ProtocolFactory, Transport};
+use crate::event_loop::{Address, Loop, Protocol, ProtocolFactory, Transport};
 use crate::places::gazetteer::Gazetteer;
 use crate::places::standin;
 use crate::wire::http::{Limits, Status};
@@ -31,7 +31,8 @@ impl ProtocolFactory<Servers> for Entrance {
         Box::new(Standin { decoder: RequestDecoder::new(LIMITS) })
     }
 
-    fn listening(&mut self, event_loop: &mut Loop<'_, Servers>, servers: &mut Servers, address: SocketAddr) {
+    fn listening(&mut self, event_loop: &mut Loop<'_, Servers>, servers: &mut Servers, address: &Address) {
+        let address = address.ip().expect("it was asked to listen on one");
         log::info!("the built-in places listen on {address}");
         servers.lookups.found(event_loop, self.0.upstream(address));
     }

@@ -52,10 +52,7 @@ impl Provider {
     /// # Errors
     /// If `ca_file` cannot be read or holds no certificate, or the host of `places` can have none.
     pub fn google(places: Url, key: Key, ca_file: Option<&Path>) -> Result<Self, TrustError> {
-        let target = match places.host.parse() {
-            Ok(address) => Target::Address(SocketAddr::new(address, places.port)),
-            Err(_) => Target::Name(places.host.clone(), places.port),
-        };
+        let target = (places.host.as_str(), places.port).into();
         let security = match places.scheme {
             Scheme::Http => Security::Plain,
             Scheme::Https => {
@@ -120,7 +117,7 @@ impl Identity {
         Upstream {
             places,
             key: Key::new("embedded").expect("the key is not empty"),
-            target: Target::Address(address),
+            target: address.into(),
             security: Security::Tls(Arc::clone(&self.client), name),
         }
     }

@@ -128,14 +128,14 @@ fn a_listener_made_where_another_was_closed_has_its_own_factory() {
     let host = sim.add_host("Server", Journal::default());
     let listen = |event_loop: &mut Loop<'_, Journal>, port: u16, name: &'static str| {
         let factory = move |_: &mut Journal| Recorder::new(name, listen_only);
-        event_loop.listen(([127, 0, 0, 1], port).into(), ServerSecurity::Plain, factory)
+        event_loop.listen(([127, 0, 0, 1], port), ServerSecurity::Plain, factory)
     };
     sim.enter(host, |event_loop, _| {
         let first = listen(event_loop, 1, "first");
         event_loop.close_listener(first);
         listen(event_loop, 2, "second");
     });
-    sim.connect(([127, 0, 0, 1], 2).into());
+    sim.connect(([127, 0, 0, 1], 2));
     sim.run_for(LONG);
     told(&sim, host, "first", &[]);
     told(&sim, host, "second", &["made"]);

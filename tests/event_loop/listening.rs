@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use proxy_herd::driver::sim::{Ending, HostId, Sim};
-use proxy_herd::event_loop::{ListenerId, Loop, Protocol, ProtocolFactory, ServerSecurity};
+use proxy_herd::event_loop::{Address, ListenerId, Loop, Protocol, ProtocolFactory, ServerSecurity};
 
 use crate::recorder::{Journal, Recorder, echo, listen_only};
 use crate::stage::{LONG, address, calm, in_every_weather, serve, told};
@@ -18,7 +18,7 @@ impl ProtocolFactory<Journal> for Door {
         Box::new(Recorder::new(&journal.next_name(), echo))
     }
 
-    fn listening(&mut self, event_loop: &mut Loop<'_, Journal>, journal: &mut Journal, address: SocketAddr) {
+    fn listening(&mut self, event_loop: &mut Loop<'_, Journal>, journal: &mut Journal, address: &Address) {
         journal.note("door", format!("listening {address}"));
         journal.note("when", format!("{:?}", event_loop.now()));
     }
@@ -112,12 +112,12 @@ fn the_successor_of_a_closed_listener_gets_its_own_connections_only() {
     let mut sim = calm();
     let host = serve(&mut sim, listen_only);
     let successor = sim.enter(host, |event_loop, _| {
-        let listener = event_loop.listen(([127, 0, 0, 1], 1).into(), ServerSecurity::Plain, Door);
+        let listener = event_loop.listen(([127, 0, 0, 1], 1), ServerSecurity::Plain, Door);
         event_loop.close_listener(listener);
-        event_loop.listen(([127, 0, 0, 1], 2).into(), ServerSecurity::Plain, Door)
+        event_loop.listen(([127, 0, 0, 1], 2), ServerSecurity::Plain, Door)
     });
     assert_eq!(sim.state(host).of("door"), ["listening 127.0.0.1:2"]);
-    sim.connect(([127, 0, 0, 1], 2).into());
+    sim.connect(([127, 0, 0, 1], 2));
     sim.run_for(LONG);
     sim.enter(host, |event_loop, journal| {
         assert_eq!(event_loop.connections_of(successor), [journal.id("s1")]);

@@ -13,7 +13,7 @@ use crate::stage::{LONG, address, bytes, calm, dial, in_every_weather, serve, se
 fn busy(seed: u64, weather: Weather, server: &ServerSecurity, client: &Security) -> String {
     let mut sim = Sim::new(seed, weather);
     let host = serve_with(&mut sim, server.clone(), |name| Recorder::new(name, echo));
-    let plain = ([127, 0, 0, 1], 7).into();
+    let plain: std::net::SocketAddr = ([127, 0, 0, 1], 7).into();
     sim.enter(host, |event_loop, _| {
         event_loop
             .listen(plain, ServerSecurity::Plain, |journal: &mut Journal| Recorder::new(&journal.next_name(), echo));

@@ -6,7 +6,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use proxy_herd::driver::Sockets;
-use proxy_herd::event_loop::{EventLoop, Loop, Protocol, ProtocolFactory, Security, ServerSecurity, Target, Transport};
+use proxy_herd::event_loop::{
+    Address, EventLoop, Loop, Protocol, ProtocolFactory, Security, ServerSecurity, Target, Transport,
+};
 
 use crate::recorder::{Journal, On, Recorder};
 
@@ -83,7 +85,7 @@ impl ProtocolFactory<Journal> for Door {
         Box::new(Recorder::new(&journal.next_name(), self.0))
     }
 
-    fn listening(&mut self, _: &mut Loop<'_, Journal>, journal: &mut Journal, address: SocketAddr) {
+    fn listening(&mut self, _: &mut Loop<'_, Journal>, journal: &mut Journal, address: &Address) {
         journal.note("door", address.to_string());
     }
 

@@ -1,10 +1,9 @@
 //! A far end that a test plays by hand: it sends and reads bytes, as it is told, and knows no protocol.
 
-use std::net::SocketAddr;
-
 use super::network::Network;
 use super::wire::{EndId, EndPhase, Owner};
 use super::{ClientId, Sim};
+use crate::event_loop::Address;
 
 /// How the other side ended a client's connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,10 +36,10 @@ enum Appetite {
 /// Clients.
 impl<S> Sim<S> {
     /// Connects a client to an address. Nothing has happened yet when this returns.
-    pub fn connect(&mut self, address: SocketAddr) -> ClientId {
+    pub fn connect(&mut self, address: impl Into<Address>) -> ClientId {
         let network = &mut self.network;
         let id = ClientId(network.clients.len());
-        let end = network.dial(Owner::Client(id), address);
+        let end = network.dial(Owner::Client(id), address.into(), None);
         network.clients.push(Client {
             end,
             unsent: Vec::new(),

@@ -1,12 +1,12 @@
 //! What goes wrong in a simulation, when a test says so: cuts, stalls, crashes, refusals, want of descriptors.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 
 use super::host::Process;
 use super::network::Network;
 use super::wire::{EndId, EndPhase, Owner, Side};
 use super::{HostId, Sim};
+use crate::event_loop::Address;
 
 /// How a host dies.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -24,8 +24,8 @@ pub(super) struct Faults {
     stalled: BTreeSet<(HostId, HostId)>,
     /// Nothing gets there.
     silent: BTreeSet<HostId>,
-    pub(super) refused: BTreeSet<SocketAddr>,
-    ignored: BTreeSet<SocketAddr>,
+    pub(super) refused: BTreeSet<Address>,
+    ignored: BTreeSet<Address>,
 }
 
 /// Faults.
@@ -75,17 +75,18 @@ impl<S> Sim<S> {
     }
 
     /// Refuses connections to an address although somebody may listen there, until [`readmit`](Self::readmit).
-    pub fn refuse(&mut self, address: SocketAddr) {
-        self.network.faults.refused.insert(address);
+    pub fn refuse(&mut self, address: impl Into<Address>) {
+        self.network.faults.refused.insert(address.into());
     }
 
     /// Leaves connections to an address without any answer, until [`readmit`](Self::readmit).
-    pub fn ignore(&mut self, address: SocketAddr) {
-        self.network.faults.ignored.insert(address);
+    pub fn ignore(&mut self, address: impl Into<Address>) {
+        self.network.faults.ignored.insert(address.into());
     }
 
     /// Ends [`refuse`](Self::refuse) and [`ignore`](Self::ignore).
-    pub fn readmit(&mut self, address: SocketAddr) {
+    pub fn readmit(&mut self, address: impl Into<Address>) {
+        let address = address.into();
         self.network.faults.refused.remove(&address);
         self.network.faults.ignored.remove(&address);
         self.network.release();
@@ -114,8 +115,7 @@ impl Network {
             return true;
         }
         // Where nobody has answered yet, it is the listener's host that counts.
-        let whose = |owned: Option<HostId>, address| owned.or_else(|| self.door(address).map(|door| door.host));
-        let target = if knocks { whose(None, receiver.address) } else { receiver.host() };
+        let target = if knocks { self.door(&receiver.address).map(|door| door.host) } else { receiver.host() };
         let Some(target) = target else { return false };
         self.faults.silent.contains(&target)
             || sender.host().is_some_and(|source| self.faults.stalled.contains(&(source, target)))

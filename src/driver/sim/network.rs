@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::io::{self, ErrorKind, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::client::{Client, Ending};
@@ -21,14 +22,14 @@ use super::trace::Trace;
 use super::weather::{Pieces, Weather};
 use super::wire::{End, EndId, EndPhase, Inbound, Outbound, Owner, Piece, Side, Wire};
 use super::{ClientId, HostId};
-use crate::event_loop::{ConnId, Endpoints, ListenerId};
+use crate::event_loop::{Address, ConnId, Endpoints, ListenerId};
 
 /// See the file's head.
 pub(super) struct Network {
     pub(super) start: Instant,
     pub(super) now: Instant,
     pub(super) wires: BTreeMap<u64, Wire>,
-    pub(super) doors: BTreeMap<SocketAddr, Door>,
+    pub(super) doors: BTreeMap<Address, Door>,
     pub(super) clients: Vec<Client>,
     pub(super) names: BTreeMap<String, Vec<IpAddr>>,
     pub(super) host_names: Vec<String>,
@@ -123,27 +124,25 @@ impl Network {
     // What hosts do with addresses.
 
     /// Binds an address; port 0 gets a free one.
-    pub(super) fn listen(
-        &mut self,
-        host: HostId,
-        listener: ListenerId,
-        mut address: SocketAddr,
-    ) -> io::Result<SocketAddr> {
-        let wanted = address.port();
-        while address.port() == 0 || self.doors.contains_key(&address) {
-            if wanted != 0 {
-                return Err(ErrorKind::AddrInUse.into());
+    pub(super) fn listen(&mut self, host: HostId, listener: ListenerId, mut address: Address) -> io::Result<Address> {
+        if let Address::Ip(ip) = &mut address
+            && ip.port() == 0
+        {
+            while ip.port() == 0 || self.doors.contains_key(&Address::Ip(*ip)) {
+                ip.set_port(self.next_port());
             }
-            address.set_port(self.next_port());
         }
-        self.doors.insert(address, Door { host, listener, backlog: VecDeque::new() });
+        if self.doors.contains_key(&address) {
+            return Err(ErrorKind::AddrInUse.into());
+        }
         self.note(format_args!("{} listens on {address}", self.name(host)));
+        self.doors.insert(address.clone(), Door { host, listener, backlog: VecDeque::new() });
         Ok(address)
     }
 
     /// Closes a listening socket; those who wait to be accepted are reset.
-    pub(super) fn unlisten(&mut self, address: SocketAddr) {
-        if let Some(door) = self.doors.remove(&address) {
+    pub(super) fn unlisten(&mut self, address: &Address) {
+        if let Some(door) = self.doors.remove(address) {
             self.note(format_args!("{} listens no more on {address}", self.name(door.host)));
             for end in door.backlog {
                 self.reset(end);
@@ -151,18 +150,27 @@ impl Network {
         }
     }
 
-    pub(super) fn accept(&mut self, address: SocketAddr) -> Option<(EndId, Endpoints)> {
-        let end = self.doors.get_mut(&address)?.backlog.pop_front()?;
+    pub(super) fn accept(&mut self, address: &Address) -> Option<(EndId, Endpoints)> {
+        let end = self.doors.get_mut(address)?.backlog.pop_front()?;
         Some((end, self.endpoints(end)))
     }
 
-    /// Starts to connect.
-    pub(super) fn dial(&mut self, owner: Owner, to: SocketAddr) -> EndId {
-        let ip: IpAddr = if to.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
-        let from = SocketAddr::new(ip, self.next_port());
+    /// Starts to connect, from a given address perhaps.
+    pub(super) fn dial(&mut self, owner: Owner, to: Address, from: Option<SocketAddr>) -> EndId {
+        let from = match &to {
+            Address::Ip(to) => {
+                let ip: IpAddr = if to.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+                let mut from = from.unwrap_or(SocketAddr::new(ip, 0));
+                if from.port() == 0 {
+                    from.set_port(self.next_port());
+                }
+                Address::Ip(from)
+            }
+            Address::Unix(_) => Address::Unix(PathBuf::new()),
+        };
         let end = EndId { wire: self.dialled, side: Side::Dialler };
         self.dialled += 1;
-        self.wires.insert(end.wire, Wire::new(owner, from, to, self.now));
+        self.wires.insert(end.wire, Wire::new(owner, from, to.clone(), self.now));
         self.note(format_args!("{} connects to {to}", self.label(end)));
         self.push(end.peer(), Piece::Syn);
         end
@@ -170,15 +178,15 @@ impl Network {
 
     pub(super) fn endpoints(&self, end: EndId) -> Endpoints {
         let wire = &self.wires[&end.wire];
-        Endpoints { peer: wire.end(end.peer().side).address, local: wire.end(end.side).address }
+        let [peer, local] = [end.peer().side, end.side].map(|side| wire.end(side).address.clone());
+        Endpoints { peer, local }
     }
 
-    /// Looks a name up; literal addresses need no table.
+    /// Looks a name up.
     pub(super) fn resolve(&mut self, host: HostId, id: ConnId, name: &str, port: u16) {
-        let found = match (name.parse::<IpAddr>(), self.names.get(name)) {
-            (Ok(ip), _) => Ok(vec![SocketAddr::new(ip, port)]),
-            (_, Some(ips)) => Ok(ips.iter().map(|ip| SocketAddr::new(*ip, port)).collect()),
-            _ => Err(io::Error::new(ErrorKind::NotFound, format!("look up {name}: no such name"))),
+        let found = match self.names.get(name) {
+            Some(ips) => Ok(ips.iter().map(|ip| SocketAddr::new(*ip, port)).collect()),
+            None => Err(io::Error::new(ErrorKind::NotFound, format!("look up {name}: no such name"))),
         };
         self.note(format_args!("{}{id} looks up {name}", self.name(host)));
         let when = self.now + self.latency();
@@ -387,8 +395,8 @@ impl Network {
 
     /// A SYN has arrived.
     fn knock(&mut self, id: EndId) {
-        let address = self.wires[&id.wire].end(id.side).address;
-        let refused = self.faults.refused.contains(&address);
+        let address = &self.wires[&id.wire].end(id.side).address;
+        let refused = self.faults.refused.contains(address);
         let Some(door) = self.door(address).filter(|_| !refused) else {
             self.refuse(id);
             return self.close(id);
@@ -414,10 +422,13 @@ impl Network {
     }
 
     /// Who listens there, or on every address with that port.
-    pub(super) fn door(&self, address: SocketAddr) -> Option<&Door> {
-        let everywhere: IpAddr =
-            if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-        self.doors.get(&address).or_else(|| self.doors.get(&SocketAddr::new(everywhere, address.port())))
+    pub(super) fn door(&self, address: &Address) -> Option<&Door> {
+        self.doors.get(address).or_else(|| {
+            let address = address.ip()?;
+            let everywhere: IpAddr =
+                if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+            self.doors.get(&Address::Ip(SocketAddr::new(everywhere, address.port())))
+        })
     }
 
     /// Has the owner of an end know.

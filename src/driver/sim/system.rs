@@ -5,12 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
 
 use super::HostId;
 use super::network::{Network, Notice};
 use super::wire::{EndId, Owner};
-use crate::event_loop::{ConnId, EventLoop, ListenerId, Request, Signal};
+use crate::event_loop::{Address, CallId, ConnId, EventLoop, ListenerId, Request, Signal};
 
 /// Everything that a process has open.
 pub(super) struct System {
@@ -24,8 +23,10 @@ pub(super) struct System {
     sockets: BTreeMap<ConnId, EndId>,
     attempts: Vec<Attempt>,
     /// Attempts that failed at once.
-    failures: Vec<(ConnId, SocketAddr, io::Error)>,
-    listeners: BTreeMap<ListenerId, SocketAddr>,
+    failures: Vec<(ConnId, Address, io::Error)>,
+    /// Calls whose jobs are done.
+    executed: Vec<CallId>,
+    listeners: BTreeMap<ListenerId, Address>,
     reads: BTreeSet<ConnId>,
     writes: BTreeSet<ConnId>,
     accepts: BTreeSet<ListenerId>,
@@ -35,7 +36,7 @@ pub(super) struct System {
 /// A socket that is connecting.
 struct Attempt {
     id: ConnId,
-    address: SocketAddr,
+    address: Address,
     end: EndId,
 }
 
@@ -50,6 +51,7 @@ impl System {
             sockets: BTreeMap::new(),
             attempts: Vec::new(),
             failures: Vec::new(),
+            executed: Vec::new(),
             listeners: BTreeMap::new(),
             reads: BTreeSet::new(),
             writes: BTreeSet::new(),
@@ -61,7 +63,8 @@ impl System {
     /// Whether there is something to do without waiting.
     pub(super) fn is_busy(&self) -> bool {
         let queued = self.reads.len() + self.writes.len() + self.accepts.len();
-        queued + self.notices.len() + self.signals.len() + self.failures.len() > 0
+        let news = self.notices.len() + self.signals.len() + self.failures.len() + self.executed.len();
+        queued + news > 0
     }
 
     pub(super) fn descriptors_in_use(&self) -> usize {
@@ -76,7 +79,7 @@ impl System {
     /// Closes everything.
     pub(super) fn release(&mut self, network: &mut Network) {
         for address in self.listeners.values() {
-            network.unlisten(*address);
+            network.unlisten(address);
         }
         for end in self.sockets.values().chain(self.attempts.iter().map(|attempt| &attempt.end)) {
             network.drop_end(*end);
@@ -104,8 +107,14 @@ impl System {
                 Notice::Writable(_) => {}
             }
         }
+        for call in std::mem::take(&mut self.executed) {
+            event_loop.executed(call);
+        }
         while let Some(signal) = self.signals.pop_front() {
-            event_loop.signalled(signal);
+            if !event_loop.signalled(signal) {
+                // Its default, which is the end of the process.
+                event_loop.enter(|event_loop, _| event_loop.stop());
+            }
         }
     }
 
@@ -160,15 +169,16 @@ impl System {
     pub(super) fn accept<S>(&mut self, event_loop: &mut EventLoop<S>, network: &mut Network) {
         for listener in std::mem::take(&mut self.accepts) {
             for left in (0..ACCEPTS).rev() {
-                let Some(address) = self.listeners.get(&listener).copied() else { break };
-                if network.doors.get(&address).is_none_or(|door| door.backlog.is_empty()) {
+                let Some(address) = self.listeners.get(&listener) else { break };
+                let waiting = network.doors.get(address).is_some_and(|door| !door.backlog.is_empty());
+                if !waiting || !event_loop.wants_accept(listener) {
                     break;
                 }
                 if let Err(error) = self.check_descriptors() {
                     event_loop.accept_failed(listener, error);
                     break;
                 }
-                let Some((end, endpoints)) = network.accept(address) else { break };
+                let Some((end, endpoints)) = network.accept(&self.listeners[&listener]) else { break };
                 match event_loop.accepted(listener, endpoints) {
                     Some(id) => {
                         self.place(network, id, end);
@@ -221,9 +231,9 @@ impl System {
 
     fn perform<S>(&mut self, event_loop: &mut EventLoop<S>, network: &mut Network, request: Request) {
         match request {
-            Request::Listen { listener, address } => match network.listen(self.host, listener, address) {
+            Request::Listen { listener, address, .. } => match network.listen(self.host, listener, address) {
                 Ok(address) => {
-                    self.listeners.insert(listener, address);
+                    self.listeners.insert(listener, address.clone());
                     event_loop.listening(listener, address);
                 }
                 Err(error) => event_loop.listen_failed(listener, error),
@@ -231,13 +241,13 @@ impl System {
             Request::Accept { listener } => drop(self.accepts.insert(listener)),
             Request::Unlisten { listener } => {
                 if let Some(address) = self.listeners.remove(&listener) {
-                    network.unlisten(address);
+                    network.unlisten(&address);
                 }
             }
             Request::Resolve { id, host, port } => network.resolve(self.host, id, &host, port),
-            Request::Connect { id, address } => match self.check_descriptors() {
+            Request::Connect { id, address, from } => match self.check_descriptors() {
                 Ok(()) => {
-                    let end = network.dial(Owner::Connection(self.host, id), address);
+                    let end = network.dial(Owner::Connection(self.host, id), address.clone(), from);
                     self.attempts.push(Attempt { id, address, end });
                 }
                 // Told next turn: whoever connects again at once must not hold this one up.
@@ -253,6 +263,11 @@ impl System {
                     network.finish(*end);
                 }
             }
+            Request::Reset { id } => {
+                if let Some(end) = self.sockets.get(&id) {
+                    network.reset(*end);
+                }
+            }
             Request::Close { id } => {
                 if let Some(end) = self.sockets.remove(&id) {
                     network.drop_end(end);
@@ -260,6 +275,15 @@ impl System {
                 self.drop_attempts(network, id);
             }
             Request::WatchSignal { signal } => self.watched.push(signal),
+            // Somebody lets this thread run: whoever called has done so before.
+            Request::WatchThreads => {}
+            // On the spot, for there is one thread: how long it takes is not simulated, only that it is over next turn.
+            Request::Execute { call } => {
+                if let Some(job) = event_loop.take_job(call) {
+                    job();
+                    self.executed.push(call);
+                }
+            }
         }
     }
 

@@ -6,12 +6,11 @@
 //! What it does not do: time, chance and addresses are the network's.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::trace::Content;
 use super::{ClientId, HostId};
-use crate::event_loop::{ConnId, ListenerId};
+use crate::event_loop::{Address, ConnId, ListenerId};
 
 /// A connection, from the first SYN until both ends are closed.
 pub(super) struct Wire {
@@ -45,7 +44,7 @@ pub(super) enum Side {
 /// One side of a connection: a socket, and the way to it.
 pub(super) struct End {
     pub(super) owner: Owner,
-    pub(super) address: SocketAddr,
+    pub(super) address: Address,
     pub(super) phase: EndPhase,
     /// On its way to here.
     pub(super) travelling: VecDeque<Piece>,
@@ -116,7 +115,7 @@ pub(super) enum Piece {
 }
 
 impl Wire {
-    pub(super) fn new(owner: Owner, from: SocketAddr, to: SocketAddr, now: Instant) -> Self {
+    pub(super) fn new(owner: Owner, from: Address, to: Address, now: Instant) -> Self {
         Self { ends: [End::new(owner, from, now), End::new(Owner::Nobody, to, now)] }
     }
 
@@ -134,7 +133,7 @@ impl Wire {
 }
 
 impl End {
-    fn new(owner: Owner, address: SocketAddr, now: Instant) -> Self {
+    fn new(owner: Owner, address: Address, now: Instant) -> Self {
         Self {
             owner,
             address,

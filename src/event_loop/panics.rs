@@ -1,0 +1,63 @@
+//! What a callback costs that panics: its connection, never the loop.
+//!
+//! asyncio's rule for exceptions, kept for panics: whoever was called is ended with the panic as the reason, the exception
+//! handler is told, and the loop goes on. The application's state is as the callback left it, perhaps half-way.
+//!
+//! Nothing is caught in a program built with `panic = "abort"`. Errors that a protocol foresees need no panic:
+//! [`Transport::fail`](super::Transport::fail) ends a connection for a reason.
+
+use std::any::Any;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::{ConnId, EventLoop, Loop};
+
+/// A callback has panicked: asyncio's
+/// [context](https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.call_exception_handler) of an exception.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Panicked {
+    /// Which, as `data_received` or `call_later`.
+    pub callback: &'static str,
+    /// The connection that it belonged to; it is over.
+    pub id: Option<ConnId>,
+    /// What it panicked with.
+    pub message: String,
+}
+
+impl fmt::Display for Panicked {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.callback)?;
+        if let Some(id) = self.id {
+            write!(formatter, " of {id}")?;
+        }
+        write!(formatter, " panicked: {}", self.message)
+    }
+}
+
+/// As an error, it is the reason of a `connection_lost`.
+impl std::error::Error for Panicked {}
+
+impl<S> EventLoop<S> {
+    /// Tells the exception handler; without one, the log. A handler that panics is replaced by the log for that time.
+    pub(super) fn report(&mut self, panicked: &Panicked) {
+        let Some(mut handler) = self.hub.exception_handler.take() else { return log::error!("{panicked}") };
+        let outcome = guarded(|| handler(&mut Loop::new(&mut self.hub), &mut self.state, panicked));
+        if let Err(message) = outcome {
+            log::error!("{panicked}; then the exception handler panicked: {message}");
+        }
+        // Unless it has put another in its place.
+        self.hub.exception_handler.get_or_insert(handler);
+    }
+}
+
+/// Calls `callback`; the message if it panics.
+pub(super) fn guarded<R>(callback: impl FnOnce() -> R) -> Result<R, String> {
+    // What a panic leaves half-done is the callback's own and the application's: the loop's tables are only touched by
+    // calls that have returned.
+    catch_unwind(AssertUnwindSafe(callback)).map_err(|payload| message(&*payload))
+}
+
+fn message(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_else(|| "(not a text)".to_owned())
+}
