@@ -22,21 +22,58 @@ use super::{Address, ConnId, Loop, Transport};
 /// Each callback is lent three things for as long as it runs: itself, its [`Transport`] (and through it the [`Loop`]),
 /// and the application's state `S`. It cannot reach another protocol; to have one look at the state, see [`Loop::wake`].
 ///
-/// # Where this differs from asyncio
+/// # Where this differs from asyncio, and from uvloop
 ///
-/// | asyncio | here |
-/// | --- | --- |
-/// | `pause_writing()` is called from inside `write()` | after the callback that overfilled the buffer, before any other event; [`Transport::is_writing_paused`] tells at once |
-/// | no `connection_lost` if the connection was not made (refused, handshake failed) | always, with the reason |
-/// | an end of TLS without close_notify looks like a clean end | `connection_lost` with `UnexpectedEof`, no `eof_received` |
-/// | after a local `close()`, `pause_writing`, `resume_writing` and, on TLS, `eof_received` may come | only `connection_lost` |
-/// | `connection_lost` comes in a later iteration of the loop | before any other event, once nothing waits to be sent |
-/// | `connection_lost(exc)` | it gets the [`Loop`], since there is no transport any more, and a [`Lost`] |
-/// | a protocol keeps its transport | it keeps a [`ConnId`] and asks [`Loop::transport`] |
-/// | `eof_received` on TLS always closes | half-closing works on TLS as on TCP |
-/// | a reset is not noticed while reading is paused, nor after the peer's end | `connection_lost` at once |
-/// | `write()` after `write_eof()` raises | it is ignored |
-/// | no timeouts on TCP | connect and handshake (10 s), close (5 s), and [`Transport::set_timeout`] |
+/// As of CPython 3.11 to 3.13 and uvloop 0.23. What is not named here is as in asyncio, or is not offered
+/// (`BufferedProtocol`, since data is lent from one buffer of the loop and never copied; `sendfile`; `add_reader`).
+///
+/// | | asyncio | uvloop | here |
+/// | --- | --- | --- | --- |
+/// | **Being made** | | | |
+/// | not made (refused, handshake failed) | no callback | no callback | `connection_lost` with the reason, also for who is accepted |
+/// | an error in `connection_made` | the connection goes on | it is never read from | the connection is lost for this reason |
+/// | `pause_reading` in `connection_made` | holds | does not | holds |
+/// | several addresses | one after the other unless `happy_eyeballs_delay` is given | one after the other | Happy Eyeballs, 250 ms |
+/// | time to connect | the kernel's, minutes | the same | 10 s, or [`Connect::timeout`](super::Connect::timeout) |
+/// | time for a TLS handshake | 60 s | 60 s | 10 s, or as set for the connection or the listener |
+/// | names are looked up | by the user's executor, which may be full | by four threads, files included | by four threads of their own |
+/// | **Reading** | | | |
+/// | read in a turn | 256 KiB | up to 32 times 250 KiB of one connection | 64 KiB, then it is the next one's turn |
+/// | a reset while reading is paused | not noticed | not noticed | `connection_lost` |
+/// | a reset after the peer's end | not noticed before a write | noticed | `connection_lost` |
+/// | `eof_received` on TLS | its answer means nothing | the same | half-closing works on TLS as on TCP |
+/// | an end of TLS without close_notify | looks like a clean end | like a clean end, no `eof_received` | `connection_lost` with `UnexpectedEof`, no `eof_received` |
+/// | **Writing** | | | |
+/// | `write` | sends at once if nothing waits | at the end of the iteration | at the end of the turn, all in one system call |
+/// | `pause_writing` | from inside `write` | from inside `write` | after the callback that overfilled the buffer, before any other event; [`Transport::is_writing_paused`] tells at once |
+/// | default low-water mark | 16 KiB | 16 bytes | 16 KiB |
+/// | what the marks count on TLS | plaintext, not what waits behind it; so 20 MB are no reason to pause | the same | what waits to be sent, encrypted |
+/// | an upper limit for what waits | none | none | [`Transport::set_write_buffer_cap`] |
+/// | an error in `pause_writing`, `resume_writing` | is logged, no more | the same | the connection is lost for this reason |
+/// | `write` after `close` | sent while something waits, else dropped; the log says so from the fifth time on | raises | dropped; the log says so the fifth time |
+/// | `write` after `write_eof` | raises | raises | the same as after `close` |
+/// | `write_eof` on TLS | raises | raises | close_notify and FIN |
+/// | **Ending** | | | |
+/// | after `close` | `pause_writing`, `resume_writing` and, on TLS, `eof_received` and even data may come, from inside `close` | `resume_writing` may come | only `connection_lost` |
+/// | data that comes after `close` on TLS | `connection_lost` with an `SSLError` | the same | it is thrown away |
+/// | `close` while the peer does not read | lasts for ever | lasts for ever | `TimedOut` after 5 s, or [`Transport::set_close_timeout`] |
+/// | `close` on TLS | waits up to 30 s for the peer's close_notify | the same | sends its own and is done |
+/// | `close` while the peer sends | a reset may overtake the last words | the same | the same; [`Transport::close_slowly`] prevents it |
+/// | `abort` | a FIN, as if all had been sent | the same | the same; [`Transport::reset`] says that it was not |
+/// | `connection_lost` | in a later iteration | in a later iteration | before any other event, once nothing waits to be sent; with the [`Loop`], as there is no transport any more, and a [`Lost`] |
+/// | a callback fails | exception: logged, connection lost | the same | panic: caught, the exception handler is told, connection lost; or [`Transport::fail`] |
+/// | a protocol keeps | its transport | its transport | a [`ConnId`], and asks [`Loop::transport`] |
+/// | **`start_tls`** | | | |
+/// | what was read too early | is lost, and the handshake hangs | the same | is an argument |
+/// | the handshake takes too long | no `connection_lost` | `connection_lost` | `connection_lost` |
+/// | **Servers** | | | |
+/// | `wait_closed` | at once (3.11), or when the last connection is gone (3.12.1) | at once | [`ProtocolFactory::closed`], when the last connection is gone; [`Loop::shut_down`] sets an end to that |
+/// | a failed handshake | is silent | is silent | [`ProtocolFactory::handshake_failed`] |
+/// | the most connections | no limit | no limit | [`Listen::max_connections`](super::Listen::max_connections) |
+/// | out of file descriptors | 100 log lines and timers a second | closes who waits | one log line in 5 s, tries again after 100 ms |
+/// | **Time** | | | |
+/// | equal times | in any order | in order | in the order of the calls |
+/// | idle, receive deadlines | none | none | [`Transport::set_timeout`], `timed_out` |
 ///
 /// # Example
 ///
