@@ -1,15 +1,51 @@
-//! Echo over loopback: one client thread, and a server of a few lines on mio to hold the loop against.
+//! Echo over loopback: one client thread, the loop's server, and one of a few lines on mio to hold it against.
 //!
 //! The raw server is the least that mio allows: edge-triggered, registered once, one read and one write for each
 //! message, a short read taken for "drained". It trusts its client to read (a full socket ends it), which the loop
 //! does not: the difference is what buffering, fairness and protocols cost.
+//!
+//! The client has the first core for itself and the servers the last: two threads that the scheduler happens to put on
+//! one core echo ten times as fast, one message at a time, as two that must wake each other across.
 
+use std::fmt;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::LazyLock;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime};
 
+use core_affinity::CoreId;
 use mio::{Events, Interest, Poll, Token};
+use proxy_herd::driver::Sockets;
+use proxy_herd::event_loop::{EventLoop, Loop, Lost, Protocol, ServerSecurity, Transport};
 use slab::Slab;
+
+/// How many clients, and how many messages each has under way.
+#[derive(Clone, Copy)]
+pub(crate) struct Case {
+    pub(crate) connections: usize,
+    pub(crate) depth: usize,
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "echo, {} connections, {} at a time", self.connections, self.depth)
+    }
+}
+
+pub(crate) const CASES: [Case; 5] = [
+    Case { connections: 1, depth: 1 },
+    Case { connections: 1, depth: 16 },
+    Case { connections: 50, depth: 1 },
+    Case { connections: 50, depth: 16 },
+    Case { connections: 1_000, depth: 1 },
+];
+
+/// Serves whoever comes to a bound listener, until the last one has gone.
+pub(crate) type Serve = fn(TcpListener);
+
+/// Whom to measure, the bare one first.
+pub(crate) const SERVERS: [(&str, Serve); 2] = [("mio", on_bare_mio), ("loop", on_the_loop)];
 
 /// Connected clients of an echo server on another thread, which ends when they are dropped.
 pub(crate) struct Clients {
@@ -20,19 +56,27 @@ pub(crate) struct Clients {
 }
 
 impl Clients {
-    /// Starts `serve` on its thread with a bound listener and connects `count` clients. Each sends batches of `depth` messages.
-    pub(crate) fn connect(count: usize, depth: usize, serve: fn(TcpListener)) -> Self {
+    /// Starts `serve` on its thread and connects the clients.
+    pub(crate) fn connect(case: Case, serve: Serve) -> Self {
+        // Two for each connection, of both servers at once.
+        rlimit::increase_nofile_limit(DESCRIPTORS).expect("a limit");
+        pin(CORES.first());
         let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).expect("a free port");
         let address = listener.local_addr().expect("it is bound");
         let server = std::thread::Builder::new().name("server".to_owned());
-        let server = server.spawn(move || serve(listener)).expect("a thread");
+        let server = server
+            .spawn(move || {
+                pin(CORES.last());
+                serve(listener);
+            })
+            .expect("a thread");
         let connect = |_| {
             let stream = TcpStream::connect(address).expect("the server listens");
             stream.set_nodelay(true).expect("it is a TCP socket");
             stream
         };
-        let streams = (0..count).map(connect).collect();
-        let batch = MESSAGE.repeat(depth);
+        let streams = (0..case.connections).map(connect).collect();
+        let batch = MESSAGE.repeat(case.depth);
         let echo = vec![0; batch.len()];
         Self { streams, batch, echo, server: Some(server) }
     }
@@ -55,8 +99,43 @@ impl Drop for Clients {
     }
 }
 
-/// Serves until the last client has gone.
-pub(crate) fn raw_mio(listener: TcpListener) {
+/// Says what it hears; the state is the number of connections.
+pub(crate) struct Echo {
+    pub(crate) timeout: Option<Duration>,
+}
+
+impl Protocol<usize> for Echo {
+    fn connection_made(&mut self, _: &mut Transport<'_, usize>, connections: &mut usize) {
+        *connections += 1;
+    }
+
+    fn data_received(&mut self, transport: &mut Transport<'_, usize>, _: &mut usize, data: &[u8]) {
+        transport.write(data);
+        if self.timeout.is_some() {
+            transport.set_timeout(self.timeout);
+        }
+    }
+
+    fn connection_lost(&mut self, event_loop: &mut Loop<'_, usize>, connections: &mut usize, _: Lost) {
+        *connections -= 1;
+        if *connections == 0 {
+            event_loop.stop();
+        }
+    }
+}
+
+fn on_the_loop(listener: TcpListener) {
+    let address = listener.local_addr().expect("it is bound");
+    let mut sockets = Sockets::new().expect("descriptors");
+    sockets.provide(listener);
+    let mut event_loop = EventLoop::new(0, Instant::now(), SystemTime::now());
+    event_loop.enter(|event_loop, _| {
+        event_loop.listen(address, ServerSecurity::Plain, |_: &mut usize| Echo { timeout: None });
+    });
+    sockets.run(&mut event_loop).expect("a poll");
+}
+
+fn on_bare_mio(listener: TcpListener) {
     listener.set_nonblocking(true).expect("a socket");
     let mut listener = mio::net::TcpListener::from_std(listener);
     let mut poll = Poll::new().expect("descriptors");
@@ -85,6 +164,11 @@ pub(crate) fn raw_mio(listener: TcpListener) {
     }
 }
 
+/// Where the system does not let us, we go where it puts us.
+fn pin(core: Option<&CoreId>) {
+    core.copied().map(core_affinity::set_for_current);
+}
+
 fn echo(stream: &mut mio::net::TcpStream, buffer: &mut [u8]) -> std::ops::ControlFlow<()> {
     loop {
         match stream.read(buffer) {
@@ -107,3 +191,9 @@ fn echo(stream: &mut mio::net::TcpStream, buffer: &mut [u8]) -> std::ops::Contro
 pub(crate) const MESSAGE: &[u8] = b"IAMAT kiwi.cs.ucla.edu +34.068930-118.445127 1520023934.918963997\n";
 
 const LISTENER: Token = Token(usize::MAX - 1);
+
+/// Asked once, by a thread that is not pinned yet.
+static CORES: LazyLock<Vec<CoreId>> = LazyLock::new(|| core_affinity::get_core_ids().unwrap_or_default());
+
+/// Enough for the largest case.
+const DESCRIPTORS: u64 = 5_000;
