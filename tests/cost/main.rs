@@ -1,0 +1,14 @@
+//! What the server and the loop may cost, measured: memory of a connection, system calls of a batch, and that nothing
+//! stays behind.
+//!
+//! Servers and clients share the test's thread, a turn at a time, so what is counted is exact and nobody else's: the
+//! allocator counts this thread alone, and what the clients own is not counted, stands on the stack or was there before.
+
+#![expect(clippy::print_stdout, reason = "the figures are for who reads along")]
+
+#[allow(dead_code, reason = "each test file uses what it needs")]
+#[path = "../event_loop/certificates.rs"]
+mod certificates;
+mod event_loop;
+mod server;
+mod stage;
