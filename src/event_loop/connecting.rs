@@ -92,7 +92,7 @@ impl<S> Hub<S> {
     /// The socket stands at both ends; true if nothing else has to be agreed on.
     pub(super) fn established(&mut self, id: ConnId, endpoints: Endpoints, handshake_timeout: Duration) -> bool {
         let Some(connection) = self.live(id) else { return false };
-        connection.endpoints = Some(endpoints);
+        connection.rare.endpoints = Some(endpoints);
         connection.phase = Phase::Handshaking;
         if let Channel::Plain = connection.channel {
             return true;

@@ -23,19 +23,32 @@ pub(super) struct Connection {
     pub(super) marks: Marks,
     pub(super) flow: Flow,
     pub(super) deadline: Deadline,
-    /// Unknown while it is being made.
-    pub(super) endpoints: Option<Endpoints>,
-    pub(super) close_timeout: Duration,
-    /// Who accepted it, if we did not make it.
-    pub(super) listener: Option<ListenerId>,
-    /// How many writes came too late and were dropped, up to [`LATE_WRITES`].
-    pub(super) late_writes: u8,
+    pub(super) rare: Box<Rare>,
     /// Somebody wants its protocol woken.
     pub(super) wake: bool,
     /// It stands in the list of those that have something to send.
     pub(super) dirty: bool,
     /// It stands in the list of those that are owed a callback.
     pub(super) unsettled: bool,
+}
+
+/// What is seldom looked at. In a box, since the table of connections has up to twice the slots that it needs.
+pub(super) struct Rare {
+    /// Unknown while it is being made.
+    pub(super) endpoints: Option<Endpoints>,
+    /// Who accepted it, if we did not make it.
+    pub(super) listener: Option<ListenerId>,
+    pub(super) close_timeout: Duration,
+    /// More bytes than this do not wait to be sent: the connection ends instead. At least the high-water mark.
+    pub(super) write_cap: usize,
+    /// How many writes came too late and were dropped, up to [`LATE_WRITES`].
+    pub(super) late_writes: u8,
+}
+
+impl Default for Rare {
+    fn default() -> Self {
+        Self { endpoints: None, listener: None, close_timeout: CLOSE_TIMEOUT, write_cap: usize::MAX, late_writes: 0 }
+    }
 }
 
 /// How far a connection is. It only ever moves down this list, but for an upgrade.
@@ -93,14 +106,12 @@ pub(super) enum Flow {
 pub(super) struct Marks {
     pub(super) high: usize,
     pub(super) low: usize,
-    /// More than this is not kept: the connection ends instead.
-    pub(super) cap: usize,
 }
 
 impl Default for Marks {
-    /// asyncio's: 64 KiB, a quarter of it, and no end.
+    /// asyncio's: 64 KiB and a quarter of it.
     fn default() -> Self {
-        Self { high: 64 * 1024, low: 16 * 1024, cap: usize::MAX }
+        Self { high: 64 * 1024, low: 16 * 1024 }
     }
 }
 
@@ -125,10 +136,7 @@ impl Connection {
             marks: Marks::default(),
             flow: Flow::Free,
             deadline: Deadline::default(),
-            endpoints: None,
-            close_timeout: CLOSE_TIMEOUT,
-            listener: None,
-            late_writes: 0,
+            rare: Box::default(),
             wake: false,
             dirty: false,
             unsettled: false,
@@ -167,8 +175,9 @@ impl Connection {
     pub(super) fn write(&mut self, data: &[u8], spares: &mut Spares) -> io::Result<()> {
         self.outgoing.prepare(spares);
         self.channel.write(data, &mut self.outgoing)?;
-        if self.unsent() > self.marks.cap {
-            let what = format!("{} bytes wait to be sent, {} may", self.unsent(), self.marks.cap);
+        let unsent = self.unsent();
+        if unsent > self.marks.high && unsent > self.rare.write_cap {
+            let what = format!("{unsent} bytes wait to be sent, at most {} may", self.rare.write_cap);
             return Err(io::Error::new(io::ErrorKind::QuotaExceeded, what));
         }
         Ok(())
@@ -207,7 +216,7 @@ mod tests {
     fn pause_strictly_above_high_resume_at_low() {
         let mut connection = Connection::new(1, Phase::Open, Channel::Plain);
         let mut spares = Spares::default();
-        connection.marks = Marks { high: 10, low: 4, ..Marks::default() };
+        connection.marks = Marks { high: 10, low: 4 };
         let mut check = |write: usize, take: usize, expected: Flow| {
             connection.write(&vec![0; write], &mut spares).expect("plain writes do not fail");
             connection.outgoing.take(take, &mut spares);

@@ -218,8 +218,8 @@ impl<S> EventLoop<S> {
     fn lose(&mut self, id: ConnId, why: Option<io::Error>, made: bool) {
         let Some(mut protocol) = self.protocols.get_mut(id.index()).and_then(Option::take) else { return };
         let connection = &self.hub.connections[id.index()];
-        let listener = connection.listener;
-        let peer = connection.endpoints.as_ref().and_then(|endpoints| endpoints.peer.ip());
+        let listener = connection.rare.listener;
+        let peer = connection.rare.endpoints.as_ref().and_then(|endpoints| endpoints.peer.ip());
         let lost = Lost { id, peer, why };
         if let (Some(listener), Some(_), false) = (listener, &lost.why, made) {
             self.ask_factory(listener, "handshake_failed", |factory, event_loop, state| {

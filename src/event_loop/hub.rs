@@ -133,8 +133,8 @@ impl<S> Hub<S> {
             return;
         }
         if !connection.is_writable() {
-            connection.late_writes = connection.late_writes.saturating_add(1);
-            if connection.late_writes == LATE_WRITES {
+            connection.rare.late_writes = connection.rare.late_writes.saturating_add(1);
+            if connection.rare.late_writes == LATE_WRITES {
                 log::warn!("{id}: {LATE_WRITES} writes came after close or write_eof and were dropped");
             }
             return;
@@ -200,7 +200,7 @@ impl<S> Hub<S> {
             _ => return,
         }
         connection.phase = next;
-        let timeout = connection.close_timeout;
+        let timeout = connection.rare.close_timeout;
         let finished = match connection.writing {
             Writing::Open => connection.channel.finish(&mut connection.outgoing),
             Writing::Finishing | Writing::Finished => Ok(()),
@@ -217,7 +217,7 @@ impl<S> Hub<S> {
             return;
         }
         connection.phase = Phase::Closing(Some(error));
-        let timeout = connection.close_timeout;
+        let timeout = connection.rare.close_timeout;
         self.set_deadline(id, Some(self.after(timeout)));
         self.send_off(id, Ok(()));
     }

@@ -162,12 +162,12 @@ impl<S> Hub<S> {
     /// A connection was accepted.
     pub(super) fn adopt(&mut self, listener: ListenerId, id: ConnId) {
         self.listeners[listener.index()].connections += 1;
-        self.connections[id.index()].listener = Some(listener);
+        self.connections[id.index()].rare.listener = Some(listener);
     }
 
     /// Its connections that are not over.
     pub(super) fn connections_of(&self, id: ListenerId) -> Vec<ConnId> {
-        let accepted = self.connections.iter().filter(|(_, connection)| connection.listener == Some(id));
+        let accepted = self.connections.iter().filter(|(_, connection)| connection.rare.listener == Some(id));
         let left = accepted.filter(|(_, connection)| !connection.is_over());
         left.map(|(index, connection)| ConnId::new(index, connection.generation)).collect()
     }

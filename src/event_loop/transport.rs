@@ -78,12 +78,12 @@ impl<'a, S> Transport<'a, S> {
 
     /// Who listened, if we did not connect. asyncio has no such thing.
     pub fn listener(&self) -> Option<ListenerId> {
-        self.connection().listener
+        self.connection().rare.listener
     }
 
     /// The addresses of both ends; `None` while the connection is being made.
     pub fn endpoints(&self) -> Option<&Endpoints> {
-        self.connection().endpoints.as_ref()
+        self.connection().rare.endpoints.as_ref()
     }
 
     /// The peer's IP address; `None` while the connection is being made, and on Unix sockets.
@@ -138,16 +138,16 @@ impl<'a, S> Transport<'a, S> {
     pub fn set_write_buffer_limits(&mut self, high: usize, low: usize) {
         assert!(low <= high, "the low-water mark ({low}) is above the high-water mark ({high})");
         if let Some(connection) = self.hub.live(self.id) {
-            connection.marks = Marks { high, low, ..connection.marks };
+            connection.marks = Marks { high, low };
             self.hub.touched(self.id);
         }
     }
 
-    /// Ends the connection (`QuotaExceeded`) as soon as a write leaves more than `cap` bytes waiting, whoever wrote. Without
-    /// a cap unless set. Not in asyncio, where a protocol that does not obey `pause_writing` fills the memory.
+    /// Ends the connection (`QuotaExceeded`) as soon as a write leaves more than `cap` bytes waiting, whoever wrote, and
+    /// more than the high-water mark. Without a cap unless set. Not in asyncio, where a protocol that does not obey `pause_writing` fills the memory.
     pub fn set_write_buffer_cap(&mut self, cap: usize) {
         if let Some(connection) = self.hub.live(self.id) {
-            connection.marks.cap = cap;
+            connection.rare.write_cap = cap;
         }
     }
 
@@ -209,7 +209,7 @@ impl<'a, S> Transport<'a, S> {
     /// How long `close` may take to send what waits (5 s unless set), before `connection_lost` comes with `TimedOut`.
     pub fn set_close_timeout(&mut self, timeout: Duration) {
         if let Some(connection) = self.hub.live(self.id) {
-            connection.close_timeout = timeout;
+            connection.rare.close_timeout = timeout;
         }
     }
 
