@@ -6,10 +6,10 @@
 use std::collections::BTreeSet;
 use std::io::{self, ErrorKind};
 
-use mio::net::TcpStream;
 use mio::{Interest, Registry};
 use slab::Slab;
 
+use super::stream::Stream;
 use super::token;
 use crate::event_loop::{Address, ConnId, Endpoints};
 
@@ -26,7 +26,7 @@ pub(super) struct Attempts {
 pub(super) struct Attempt {
     pub(super) id: ConnId,
     pub(super) address: Address,
-    pub(super) stream: TcpStream,
+    pub(super) stream: Stream,
 }
 
 /// One that the system did not even begin.
@@ -37,22 +37,23 @@ pub(super) struct Failure {
 }
 
 impl Attempts {
-    /// Starts an attempt. Should that fail at once, `failures` says so in the next turn: to whom connects again as soon
-    /// as it is lost, the turn would have no end.
-    pub(super) fn start(&mut self, registry: &Registry, id: ConnId, address: Address) {
-        if let Err(error) = self.begin(registry, id, &address) {
-            self.failures.push(Failure { id, address, error });
+    /// Waits for an attempt that has begun.
+    pub(super) fn start(&mut self, registry: &Registry, mut attempt: Attempt) {
+        let entry = self.under_way.vacant_entry();
+        let token = token::attempt(entry.key());
+        match registry.register(&mut attempt.stream, token, Interest::READABLE | Interest::WRITABLE) {
+            Ok(()) => {
+                self.owners.insert((attempt.id, entry.key()));
+                entry.insert(attempt);
+            }
+            Err(error) => self.fail(Failure { id: attempt.id, address: attempt.address, error }),
         }
     }
 
-    fn begin(&mut self, registry: &Registry, id: ConnId, address: &Address) -> io::Result<()> {
-        let Some(ip) = address.ip() else { return Err(ErrorKind::Unsupported.into()) };
-        let mut stream = TcpStream::connect(ip)?;
-        let entry = self.under_way.vacant_entry();
-        registry.register(&mut stream, token::attempt(entry.key()), Interest::READABLE | Interest::WRITABLE)?;
-        self.owners.insert((id, entry.key()));
-        entry.insert(Attempt { id, address: address.clone(), stream });
-        Ok(())
+    /// Notes one that failed at once. `failures` says so in the next turn: to whom connects again as soon as it is lost,
+    /// the turn would have no end.
+    pub(super) fn fail(&mut self, failure: Failure) {
+        self.failures.push(failure);
     }
 
     /// Whether there are `failures`.
@@ -71,7 +72,7 @@ impl Attempts {
         let outcome = match stream.take_error() {
             Ok(Some(error)) | Err(error) => Err(error),
             Ok(None) => match stream.peer_addr() {
-                Ok(peer) => stream.local_addr().map(|local| Endpoints::new(peer, local)),
+                Ok(peer) => stream.local_addr().map(|local| Endpoints { peer, local }),
                 // Still under way.
                 Err(error) if error.kind() == ErrorKind::NotConnected => return None,
                 Err(error) => Err(error),

@@ -9,8 +9,11 @@ mod pool;
 mod resolver;
 mod signals;
 pub mod sim;
+mod socket_file;
 pub mod sockets;
+mod stream;
 mod token;
+mod waker;
 
 pub use self::sim::Sim;
 pub use self::sockets::Sockets;

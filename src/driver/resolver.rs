@@ -5,10 +5,8 @@
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
-
-use mio::Waker;
+use std::task::Waker;
 
 use super::pool::Pool;
 use crate::event_loop::ConnId;
@@ -22,21 +20,21 @@ pub(super) struct Answer {
 /// The threads, and the way back from them.
 pub(super) struct Resolver {
     threads: Pool,
-    waker: Arc<Waker>,
+    waker: Waker,
     answered: Sender<Answer>,
     answers: Receiver<Answer>,
 }
 
 impl Resolver {
     /// `waker` is woken whenever an answer has come. Threads come with the questions.
-    pub(super) fn new(waker: Arc<Waker>) -> Self {
+    pub(super) fn new(waker: Waker) -> Self {
         let (answered, answers) = channel();
         Self { threads: Pool::new("resolver", THREADS), waker, answered, answers }
     }
 
     /// Looks the name up; an `answer` follows in any case.
     pub(super) fn ask(&self, id: ConnId, host: String, port: u16) {
-        let (answered, waker) = (self.answered.clone(), Arc::clone(&self.waker));
+        let (answered, waker) = (self.answered.clone(), self.waker.clone());
         let job = move || {
             let found = (host.as_str(), port).to_socket_addrs().map(Iterator::collect);
             let found = found.map_err(|error| io::Error::new(error.kind(), format!("look up {host}: {error}")));
@@ -53,10 +51,10 @@ impl Resolver {
     }
 }
 
-/// If that fails, the loop is gone, and nobody waits.
+/// Without a receiver nobody waits: the driver is gone.
 fn answer(answered: &Sender<Answer>, waker: &Waker, answer: Answer) {
     if answered.send(answer).is_ok() {
-        let _ = waker.wake();
+        waker.wake_by_ref();
     }
 }
 

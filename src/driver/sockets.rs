@@ -13,21 +13,22 @@
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr};
-use std::sync::Arc;
-use std::task::Wake;
+use std::net::Shutdown;
+use std::os::fd::OwnedFd;
+use std::task::Waker;
 use std::time::{Duration, Instant, SystemTime};
 
 use mio::event::Event;
-use mio::net::TcpStream;
-use mio::{Events, Interest, Poll, Waker};
+use mio::{Events, Interest, Poll};
 
 use super::attempts::{Attempt, Attempts, Failure};
 use super::listening::Listening;
 use super::resolver::Resolver;
 use super::signals::Signals;
+use super::stream::Stream;
 use super::token::{self, Subject};
-use crate::event_loop::{ConnId, Endpoints, EventLoop, ListenerId, Request};
+use super::waker;
+use crate::event_loop::{ConnId, EventLoop, ListenerId, Request};
 
 /// The driver: one poll, all sockets of one loop.
 pub struct Sockets {
@@ -40,7 +41,7 @@ pub struct Sockets {
     writes: VecDeque<ConnId>,
     accepts: VecDeque<ListenerId>,
     buffer: Box<[u8]>,
-    waker: Arc<Waker>,
+    waker: Waker,
     resolver: Resolver,
     signals: Option<Signals>,
 }
@@ -48,24 +49,13 @@ pub struct Sockets {
 /// A connected socket.
 struct Socket {
     id: ConnId,
-    stream: TcpStream,
+    stream: Stream,
     readable: Readiness,
     writable: bool,
     /// It stands in `reads`.
     read_queued: bool,
     /// It stands in `writes`.
     write_queued: bool,
-}
-
-/// Ends the sleep, from any thread.
-struct Alarm(Arc<Waker>);
-
-impl Wake for Alarm {
-    fn wake(self: Arc<Self>) {
-        if let Err(error) = self.0.wake() {
-            log::error!("a call from another thread may have to wait: the loop cannot be woken: {error}");
-        }
-    }
 }
 
 /// What is known of a socket's incoming side.
@@ -85,7 +75,7 @@ impl Sockets {
     /// A driver without sockets. Fails if the system is out of descriptors.
     pub fn new() -> io::Result<Self> {
         let poll = Poll::new()?;
-        let waker = Arc::new(Waker::new(poll.registry(), token::WAKER)?);
+        let waker = waker::of(poll.registry())?;
         Ok(Self {
             poll,
             events: Events::with_capacity(EVENTS),
@@ -96,16 +86,17 @@ impl Sockets {
             writes: VecDeque::new(),
             accepts: VecDeque::new(),
             buffer: vec![0; READ].into_boxed_slice(),
-            resolver: Resolver::new(Arc::clone(&waker)),
+            resolver: Resolver::new(waker.clone()),
             waker,
             signals: None,
         })
     }
 
-    /// Gives a socket that is bound already: when the loop asks to listen on its address, this one is used. So a process
-    /// can inherit its sockets, and a test can know its ports before it starts.
-    pub fn provide(&mut self, listener: std::net::TcpListener) {
-        self.listening.provide(listener);
+    /// Gives a socket that listens already, of TCP or Unix: when the loop asks to listen on its very address, this one is
+    /// used. So a process can inherit its sockets, and a test can know its ports before it starts. The file of such a Unix
+    /// socket is left alone when it is closed.
+    pub fn provide(&mut self, listener: impl Into<OwnedFd>) {
+        self.listening.provide(listener.into());
     }
 
     /// Runs the loop until it is stopped. Fails if the poll itself does.
@@ -210,7 +201,7 @@ impl Sockets {
         }
     }
 
-    /// The resolver has something to say.
+    /// Other threads have something to say.
     fn hear<S>(&mut self, event_loop: &mut EventLoop<S>) {
         while let Some(answer) = self.resolver.answer() {
             event_loop.resolved(answer.id, answer.found);
@@ -317,11 +308,9 @@ impl Sockets {
     fn perform<S>(&mut self, event_loop: &mut EventLoop<S>, request: Request) {
         log::trace!("{request:?}");
         match request {
-            Request::Listen { listener, address, .. } => {
-                let Some(ip) = address.ip() else {
-                    return event_loop.listen_failed(listener, ErrorKind::Unsupported.into());
-                };
-                match self.listening.listen(self.poll.registry(), listener, ip) {
+            Request::Listen { listener, address, backlog } => {
+                let bound = self.listening.bind(&address, backlog);
+                match bound.and_then(|bound| self.listening.open(self.poll.registry(), listener, bound)) {
                     Ok(address) => event_loop.listening(listener, address),
                     Err(error) => event_loop.listen_failed(listener, error),
                 }
@@ -329,7 +318,10 @@ impl Sockets {
             Request::Accept { listener } => self.queue_accept(listener),
             Request::Unlisten { listener } => self.listening.close(self.poll.registry(), listener),
             Request::Resolve { id, host, port } => self.resolver.ask(id, host, port),
-            Request::Connect { id, address, .. } => self.attempts.start(self.poll.registry(), id, address),
+            Request::Connect { id, address, from } => match Stream::connect(&address, from) {
+                Ok(stream) => self.attempts.start(self.poll.registry(), Attempt { id, address, stream }),
+                Err(error) => self.attempts.fail(Failure { id, address, error }),
+            },
             Request::ResumeReading { id } => {
                 if socket(&mut self.sockets, id).is_some_and(|socket| socket.readable != Readiness::Drained) {
                     self.queue_read(id);
@@ -341,7 +333,12 @@ impl Sockets {
                     let _ = socket.stream.shutdown(Shutdown::Write);
                 }
             }
-            Request::Reset { .. } => {}
+            Request::Reset { id } => {
+                if let Some(socket) = socket(&mut self.sockets, id) {
+                    // Should it be gone already, there is nobody to tell.
+                    let _ = socket.stream.reset_when_dropped();
+                }
+            }
             Request::Close { id } => self.drop_sockets(id),
             Request::WatchSignal { signal } => {
                 let watched = self.watched_signals().and_then(|signals| signals.watch(signal));
@@ -349,7 +346,7 @@ impl Sockets {
                     log::error!("{signal:?} cannot be watched: {error}");
                 }
             }
-            Request::WatchThreads => event_loop.set_waker(Arc::new(Alarm(Arc::clone(&self.waker))).into()),
+            Request::WatchThreads => event_loop.set_waker(self.waker.clone()),
             Request::Execute { .. } => {}
         }
     }
@@ -370,7 +367,8 @@ impl Sockets {
         Ok(self.signals.as_mut().expect("made above"))
     }
 
-    /// At most [`ACCEPTS`] for each listener that has somebody waiting; whoever is left waits for the next turn.
+    /// At most [`ACCEPTS`] for each listener that has somebody waiting; whoever is left waits for the next turn, or for the
+    /// loop to ask again.
     fn accept<S>(&mut self, event_loop: &mut EventLoop<S>) {
         for _ in 0..self.accepts.len() {
             let Some(id) = self.accepts.pop_front() else { return };
@@ -379,7 +377,11 @@ impl Sockets {
                 && let Some(accepted) = self.listening.accept(id)
             {
                 match accepted {
-                    Ok((stream, peer)) => self.accepted(event_loop, id, stream, peer),
+                    Ok((stream, endpoints)) => {
+                        if let Some(id) = event_loop.accepted(id, endpoints) {
+                            self.place(event_loop, id, stream);
+                        }
+                    }
                     Err(error) => match error.kind() {
                         ErrorKind::WouldBlock => break,
                         ErrorKind::ConnectionAborted | ErrorKind::Interrupted => {}
@@ -405,19 +407,6 @@ impl Sockets {
         }
     }
 
-    fn accepted<S>(
-        &mut self,
-        event_loop: &mut EventLoop<S>,
-        listener: ListenerId,
-        stream: TcpStream,
-        peer: SocketAddr,
-    ) {
-        let Ok(local) = stream.local_addr() else { return };
-        if let Some(id) = event_loop.accepted(listener, Endpoints::new(peer, local)) {
-            self.place(event_loop, id, stream);
-        }
-    }
-
     /// An attempt to connect has got somewhere, or pretends to.
     fn attempted<S>(&mut self, event_loop: &mut EventLoop<S>, slot: usize) {
         let Some((Attempt { id, address, stream }, outcome)) = self.attempts.outcome(self.poll.registry(), slot) else {
@@ -435,9 +424,9 @@ impl Sockets {
     }
 
     /// Gives a connected socket its place in the table.
-    fn place<S>(&mut self, event_loop: &mut EventLoop<S>, id: ConnId, mut stream: TcpStream) {
+    fn place<S>(&mut self, event_loop: &mut EventLoop<S>, id: ConnId, mut stream: Stream) {
         let registered = stream
-            .set_nodelay(true)
+            .set_nodelay()
             .and_then(|()| self.poll.registry().register(&mut stream, token::connection(id), INTEREST));
         if let Err(error) = registered {
             return event_loop.lost(id, error);

@@ -62,12 +62,12 @@ impl Stage {
 
     /// Listens on a free port of 127.0.0.1.
     pub(crate) fn serve(&mut self, security: ServerSecurity, react: React) -> SocketAddr {
-        self.serve_on(([127, 0, 0, 1], 0).into(), security, react);
+        self.serve_on(([127, 0, 0, 1], 0), security, react);
         self.until("address", |stage| !stage.said("door").is_empty());
         self.said("door")[0].parse().expect("the door notes its address")
     }
 
-    pub(crate) fn serve_on(&mut self, address: SocketAddr, security: ServerSecurity, react: React) {
+    pub(crate) fn serve_on(&mut self, address: impl Into<Address>, security: ServerSecurity, react: React) {
         self.enter(|event_loop, _| event_loop.listen(address, security, Door(react)));
     }
 
