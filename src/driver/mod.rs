@@ -4,6 +4,7 @@
 //! [`EventLoop`](crate::event_loop::EventLoop). The only rooms that know mio are here.
 
 mod attempts;
+mod executor;
 mod listening;
 mod pool;
 mod resolver;

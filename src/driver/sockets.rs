@@ -22,6 +22,7 @@ use mio::event::Event;
 use mio::{Events, Interest, Poll};
 
 use super::attempts::{Attempt, Attempts, Failure};
+use super::executor::Executor;
 use super::listening::Listening;
 use super::resolver::Resolver;
 use super::signals::Signals;
@@ -43,6 +44,7 @@ pub struct Sockets {
     buffer: Box<[u8]>,
     waker: Waker,
     resolver: Resolver,
+    executor: Executor,
     signals: Option<Signals>,
 }
 
@@ -87,6 +89,7 @@ impl Sockets {
             accepts: VecDeque::new(),
             buffer: vec![0; READ].into_boxed_slice(),
             resolver: Resolver::new(waker.clone()),
+            executor: Executor::new(waker.clone()),
             waker,
             signals: None,
         })
@@ -203,6 +206,9 @@ impl Sockets {
 
     /// Other threads have something to say.
     fn hear<S>(&mut self, event_loop: &mut EventLoop<S>) {
+        while let Some(call) = self.executor.executed() {
+            event_loop.executed(call);
+        }
         while let Some(answer) = self.resolver.answer() {
             event_loop.resolved(answer.id, answer.found);
         }
@@ -347,7 +353,11 @@ impl Sockets {
                 }
             }
             Request::WatchThreads => event_loop.set_waker(self.waker.clone()),
-            Request::Execute { .. } => {}
+            Request::Execute { call } => {
+                if let Some(job) = event_loop.take_job(call) {
+                    self.executor.execute(call, job);
+                }
+            }
         }
     }
 
