@@ -1,4 +1,4 @@
-//! What other threads do for the loop: names and jobs.
+//! What other threads do for the loop, and the process's signals: names, jobs, and what is left to the system.
 
 #[allow(dead_code, reason = "each test file uses what it needs")]
 #[path = "event_loop/recorder.rs"]
@@ -7,10 +7,13 @@ mod recorder;
 #[path = "sockets/stage.rs"]
 mod stage;
 
+use std::os::unix::process::ExitStatusExt;
+use std::process::Command;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 
-use proxy_herd::event_loop::{Security, ServerSecurity, Target};
+use proxy_herd::event_loop::{Security, ServerSecurity, Signal, Target};
+use signal_hook::consts::{SIGHUP, SIGUSR1};
 
 use crate::recorder::{On, echo};
 use crate::stage::Stage;
@@ -63,4 +66,30 @@ fn executor_job_finishing_after_loop_close_is_harmless() {
     drop(stage);
     drop(open);
     assert_eq!(is_over.recv(), Ok("over"));
+}
+
+/// Runs itself again in a process that is killed by the signal.
+#[test]
+fn a_signal_that_nobody_handles_any_more_has_its_default_effect() {
+    const ALONE: &str = "PROXY_HERD_TEST_OF_A_SIGNAL";
+    if std::env::var_os(ALONE).is_none() {
+        let test = std::env::current_exe().expect("a test has a file");
+        let name = "a_signal_that_nobody_handles_any_more_has_its_default_effect";
+        let output = Command::new(test).args(["--exact", name]).env(ALONE, "1").output().expect("it runs");
+        assert_eq!(output.status.signal(), Some(SIGUSR1), "{}", String::from_utf8_lossy(&output.stdout));
+        return;
+    }
+    let mut stage = Stage::new();
+    stage.enter(|event_loop, _| {
+        event_loop.on_signal(Signal::User1, |_, journal| journal.note("signals", "user 1"));
+        event_loop.on_signal(Signal::Hangup, |event_loop, journal| {
+            journal.note("signals", "hangup");
+            assert!(event_loop.remove_signal_handler(Signal::User1));
+        });
+    });
+    stage.turn();
+    for (signal, line) in [(SIGUSR1, "user 1"), (SIGHUP, "hangup"), (SIGUSR1, "nobody")] {
+        signal_hook::low_level::raise(signal).expect("a process may signal itself");
+        stage.until_said("signals", line);
+    }
 }

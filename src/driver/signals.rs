@@ -29,6 +29,11 @@ impl Signals {
     }
 }
 
+/// What the system does when a process gets this signal that has not asked for it. All of these end the process.
+pub(super) fn take_default_effect(signal: Signal) -> io::Result<()> {
+    signal_hook::low_level::emulate_default_handler(number(signal))
+}
+
 const EVERY: [Signal; 4] = [Signal::Hangup, Signal::Interrupt, Signal::Terminate, Signal::User1];
 
 fn number(signal: Signal) -> i32 {

@@ -25,7 +25,7 @@ use super::attempts::{Attempt, Attempts, Failure};
 use super::executor::Executor;
 use super::listening::Listening;
 use super::resolver::Resolver;
-use super::signals::Signals;
+use super::signals::{self, Signals};
 use super::stream::Stream;
 use super::token::{self, Subject};
 use super::waker;
@@ -166,7 +166,11 @@ impl Sockets {
                 Subject::Waker => self.hear(event_loop),
                 Subject::Signals => {
                     for signal in self.signals.as_mut().map(Signals::pending).unwrap_or_default() {
-                        event_loop.signalled(signal);
+                        if !event_loop.signalled(signal)
+                            && let Err(error) = signals::take_default_effect(signal)
+                        {
+                            log::error!("{signal:?} has no effect: {error}");
+                        }
                     }
                 }
             }
