@@ -4,7 +4,7 @@
 #![cfg(target_os = "linux")]
 
 #[allow(dead_code, reason = "each test file uses what it needs")]
-#[path = "event_loop/recorder.rs"]
+#[path = "contract/recorder.rs"]
 mod recorder;
 #[allow(dead_code, reason = "each test file uses what it needs")]
 #[path = "sockets/stage.rs"]

@@ -1,7 +1,7 @@
 //! What other threads do for the loop, and the process's signals: names, jobs, and what is left to the system.
 
 #[allow(dead_code, reason = "each test file uses what it needs")]
-#[path = "event_loop/recorder.rs"]
+#[path = "contract/recorder.rs"]
 mod recorder;
 #[allow(dead_code, reason = "each test file uses what it needs")]
 #[path = "sockets/stage.rs"]

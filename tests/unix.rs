@@ -2,7 +2,7 @@
 #![cfg(unix)]
 
 #[allow(dead_code, reason = "each test file uses what it needs")]
-#[path = "event_loop/recorder.rs"]
+#[path = "contract/recorder.rs"]
 mod recorder;
 #[allow(dead_code, reason = "each test file uses what it needs")]
 #[path = "sockets/stage.rs"]

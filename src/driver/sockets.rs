@@ -102,7 +102,8 @@ impl Sockets {
         self.listening.provide(listener.into());
     }
 
-    /// Runs the loop until it is stopped. Fails if the poll itself does.
+    /// Runs the loop until it is stopped; if it is already, that is one turn. It can be run again, and finds everything
+    /// where it was. Fails if the poll itself does. asyncio: `run_forever`.
     pub fn run<S>(&mut self, event_loop: &mut EventLoop<S>) -> io::Result<()> {
         loop {
             self.turn(event_loop, None)?;
@@ -110,9 +111,14 @@ impl Sockets {
                 break;
             }
         }
-        self.obey(event_loop);
+        self.finish(event_loop);
         event_loop.go_on();
         Ok(())
+    }
+
+    /// Does what the last turn has led to, as `run` does at its end: sends what can be sent at once, closes what is closed.
+    pub fn finish<S>(&mut self, event_loop: &mut EventLoop<S>) {
+        self.obey(event_loop);
     }
 
     /// One turn: sends what is to be sent, then sleeps until something happens, the loop's next deadline, or `at_most` is over.

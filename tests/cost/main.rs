@@ -7,7 +7,7 @@
 #![expect(clippy::print_stdout, reason = "the figures are for who reads along")]
 
 #[allow(dead_code, reason = "each test file uses what it needs")]
-#[path = "../event_loop/certificates.rs"]
+#[path = "../contract/certificates.rs"]
 mod certificates;
 mod event_loop;
 mod server;

@@ -1,5 +1,13 @@
 //! Promises of the simulation itself: it repeats, time is its own, and faults do what they say.
 
+#[path = "../contract/certificates.rs"]
+#[expect(dead_code, reason = "shared with the contract suite")]
+mod certificates;
+#[path = "../contract/recorder.rs"]
+#[expect(dead_code, reason = "shared with the contract suite")]
+mod recorder;
+mod stage;
+
 use std::time::{Duration, SystemTime};
 
 use proxy_herd::driver::sim::{Crash, Ending, HostId, Sim, Weather};

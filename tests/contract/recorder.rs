@@ -13,6 +13,7 @@ pub(crate) struct Journal {
     lines: Vec<(String, Line)>,
     ids: BTreeMap<String, ConnId>,
     accepted: usize,
+    length: usize,
 }
 
 enum Line {
@@ -22,10 +23,12 @@ enum Line {
 
 impl Journal {
     pub(crate) fn note(&mut self, who: &str, what: impl Into<String>) {
+        self.length += 1;
         self.lines.push((who.to_owned(), Line::Other(what.into())));
     }
 
     fn data(&mut self, who: &str, data: &[u8]) {
+        self.length += data.len();
         match self.lines.iter_mut().rev().find(|(name, _)| name == who) {
             Some((_, Line::Data(before))) => before.extend_from_slice(data),
             _ => self.lines.push((who.to_owned(), Line::Data(data.to_vec()))),
@@ -50,8 +53,25 @@ impl Journal {
             .concat()
     }
 
+    /// How much data `who` got.
+    pub(crate) fn count_of(&self, who: &str) -> usize {
+        let mine = self.lines.iter().filter(|(name, _)| name == who);
+        mine.map(|(_, line)| if let Line::Data(data) = line { data.len() } else { 0 }).sum()
+    }
+
+    /// How often `who` was told this.
+    pub(crate) fn times(&self, who: &str, line: &str) -> usize {
+        self.lines.iter().filter(|(name, told)| name == who && told.shown() == line).count()
+    }
+
+    /// Grows with everything that anybody is told.
+    pub(crate) fn length(&self) -> usize {
+        self.length
+    }
+
     pub(crate) fn is_lost(&self, who: &str) -> bool {
-        self.of(who).iter().any(|line| line.starts_with("lost"))
+        let mut mine = self.lines.iter().filter(|(name, _)| name == who);
+        mine.any(|(_, line)| matches!(line, Line::Other(what) if what.starts_with("lost")))
     }
 
     /// The connection of `who`, once it was made.

@@ -1,9 +1,9 @@
-//! What most tests begin with: a simulation in every weather, a host that listens, and what it should have been told.
+//! What the tests of the simulation begin with: every weather, a host that listens, and what it should have been told.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use proxy_herd::driver::sim::{ClientId, HostId, Sim, Weather};
+use proxy_herd::driver::sim::{HostId, Sim, Weather};
 use proxy_herd::event_loop::{ConnId, Loop, Protocol, Security, ServerSecurity, Transport};
 
 use crate::recorder::{Journal, On, Recorder};
@@ -67,20 +67,6 @@ pub(crate) fn with<R>(
 /// Where servers listen.
 pub(crate) fn address() -> SocketAddr {
     ([127, 0, 0, 1], 11645).into()
-}
-
-/// A server that reacts like this, a client that does that: what is `s1` told, in every weather?
-pub(crate) fn check<R>(react: R, play: impl Fn(&mut Sim<Journal>, ClientId), expected: &[&str])
-where
-    R: FnMut(On<'_>, &mut Transport<'_, Journal>, &mut Journal) + Clone + 'static,
-{
-    in_every_weather(|mut sim| {
-        let host = serve(&mut sim, react.clone());
-        let client = sim.connect(address());
-        play(&mut sim, client);
-        sim.run_for(LONG);
-        told(&sim, host, "s1", expected);
-    });
 }
 
 /// Compares what `who` was told; an expected `lost X` stands for any reason of kind `X`.

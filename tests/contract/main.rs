@@ -1,0 +1,210 @@
+//! The contract: what asyncio promises its protocols, and what is mended here, as tests.
+//!
+//! The behaviours are numbered, and named after the test suites of CPython, uvloop and Twisted where those have them. Each
+//! stands here with its tests, or with the reason why it has none; a test of this file reads the list and fails if a
+//! number is left out or a test is not there.
+//!
+//! What can happen both on the simulated network and on real sockets is one body that runs on both (see `world`). Tests
+//! about time and faults are the simulation's, tests about readiness and descriptors are the sockets'. Seeds are printed.
+//!
+//! # The core of the loop (`loop_core`)
+//!
+//! 1. `call_soon_is_fifo`
+//! 2. `callback_scheduled_during_iteration_runs_next_iteration`
+//! 3. `call_soon_does_not_starve_io`
+//! 4. `cancelled_handle_never_runs`
+//! 5. `stop_finishes_current_iteration_and_sends_what_was_written`;
+//!    missing: `stop_finishes_current_iteration_and_keeps_rest`
+//! 6. missing: `stop_before_run_does_one_nonblocking_iteration`
+//! 7. missing: `io_event_after_stop_not_run_twice`
+//! 8. missing: `panic_or_error_in_callback_reaches_handler_and_loop_continues`
+//! 9. missing: `broken_exception_handler_does_not_kill_loop`
+//! 10. missing: `closed_loop_rejects_scheduling`
+//! 11. missing: `close_running_loop_is_error`
+//!
+//! # Timers (`timers`)
+//!
+//! 12. `timers_fire_in_when_order_not_insertion_order`
+//! 13. `past_and_negative_delays_fire_next_iteration`
+//! 14. `timer_never_early`, `timer_late_by_less_than_a_turn`
+//! 15. missing: `many_cancelled_timers_are_purged`
+//! 16. `huge_delay_is_capped_not_overflowing`
+//! 17. `timer_due_runs_after_already_ready_callbacks`
+//!
+//! # Threads, names, signals (`threads_dns_signals`)
+//!
+//! 18. missing: `threadsafe_wakes_blocked_poll`
+//! 19. missing: `threadsafe_1000_calls_one_wakeup_each_runs_once_in_order`
+//! 20. missing: `executor_result_and_error_delivered_on_loop_thread`
+//! 21. missing: `executor_job_finishing_after_loop_close_is_harmless`
+//! 22. missing: `literal_ip_skips_executor`
+//! 23. missing: `dns_not_blocked_by_full_user_pool`
+//! 24. `signal_runs_as_callback_not_in_handler_context`, `second_add_replaces`, `many_signals_at_once_none_kind_lost`;
+//!     missing: `remove_returns_bool`; not applicable: `sigkill_rejected`, since there is no name for it
+//!
+//! # Reading from TCP (`tcp_read`)
+//!
+//! 25. `connection_made_before_any_data_even_if_data_already_queued`
+//! 26. `one_read_per_connection_per_iteration`
+//! 27. `partial_read_continues_without_new_edge`
+//! 28. `data_and_fin_in_one_event_deliver_data_then_eof`
+//! 29. `pause_in_connection_made_holds`
+//! 30. `pause_inside_data_received_stops_immediately`, `pause_other_transport_in_same_batch_holds`
+//! 31. `resume_delivers_backlog_then_eof_then_lost_in_order`
+//! 32. `pause_resume_idempotent_and_noop_when_closing`
+//! 33. `rst_gives_lost_with_reset_error_and_no_eof`, `a_reset_is_told_though_reading_is_paused`
+//! 34. missing: `error_or_panic_in_data_received_is_fatal_to_connection_only`
+//! 35. `eof_false_closes_after_flush`, `eof_true_keeps_writing_open`
+//! 36. `reset_after_half_close_is_reported`
+//! 37. missing: `set_protocol_routes_next_read`
+//!
+//! # Writing to TCP, and its flow (`tcp_write_flow`)
+//!
+//! 38. not applicable: `write_sends_immediately_when_buffer_empty`, since what is written leaves at the end of the turn:
+//!     `writes_of_one_turn_leave_together`
+//! 39. `partial_write_buffers_rest_and_keeps_order`, `a_peer_that_begins_to_read_late_gets_all_that_waits`
+//! 40. `empty_write_is_noop`, `write_after_write_eof_is_dropped` (asyncio raises), `write_eof_flushes_then_fin`
+//! 41. `pause_strictly_above_high_resume_at_or_below_low`, `pause_once`, `high_zero`, `bad_limits_rejected`;
+//!     missing: `default_low_is_quarter`
+//! 42. missing: `writelines_obeys_watermarks_and_closed_state`
+//! 43. `write_from_resume_writing`, `close_from_resume_writing_gives_one_lost`
+//! 44. missing: `write_buffer_size_is_exact_and_constant_time`
+//! 45. `write_after_lost_is_silent`; missing: `write_after_lost_is_silent_and_counted`
+//! 46. `write_error_reported_by_connection_lost_not_by_write`
+//!
+//! # Closing and aborting (`close_abort`)
+//!
+//! 47. `close_flushes_then_lost_none_once`, `close_is_not_synchronous`, `close_twice_once`
+//! 48. `close_in_connection_made_and_in_data_received`
+//! 49. `abort_drops_buffer_and_gives_lost_none`, `abort_after_close_cuts_stuck_flush`, `abort_in_connection_made`
+//! 50. `lost_with_error_if_peer_resets_during_flush`
+//! 51. `any_method_after_lost_is_harmless`, `stale_ids_find_nothing`
+//! 52. missing: `error_in_connection_lost_still_closes_fd_and_detaches_server`
+//! 53. `fd_count_returns_to_baseline_after_1000_mixed_endings`
+//! 54. `token_reuse_never_delivers_old_event`
+//!
+//! # Serving and connecting (`server_connect`, `connecting`)
+//!
+//! 55. `accepts_at_most_backlog_per_event_rest_next_iteration`, `new_arrivals_do_not_raise_what_is_accepted_in_a_turn`
+//! 56. `emfile_pauses_listener_and_recovers`, `emfile_pauses_listener_and_recovers_on_a_real_system`;
+//!     missing: `emfile_pauses_listener_reports_once_and_recovers`
+//! 57. `close_between_accept_and_made_closes_the_socket`
+//! 58. `server_close_keeps_connections`; missing: `wait_closed_waits_for_last`, `close_clients_graceful`,
+//!     `abort_clients_immediate`, `wait_closed_race`
+//! 59. `port_zero`; missing: `address_in_use_error_names_address`, `dual_stack_two_sockets`, `hosts_list_deduplicated`
+//! 60. `connect_refused_single_and_multiple_errors`, `first_address_fails_second_succeeds`,
+//!     `happy_eyeballs_second_family_wins_after_250ms_losers_closed`, `cancel_connect_closes_socket`;
+//!     missing: `local_addr_bind_family_filter`
+//!
+//! # Streams
+//!
+//! 61 to 66 have their own suite, with the streams.
+//!
+//! # TLS (`tls`, `tls_ends`, `tls_records`)
+//!
+//! 67. `handshake_then_connection_made_with_tls_info`, `data_in_the_same_flight_as_finished_is_delivered`
+//! 68. `handshake_timeout_aborts_and_reports`, `peer_eof_in_handshake`, `garbage_instead_of_hello_sends_alert`,
+//!     `bad_certificate_no_connection_made`
+//! 69. `close_during_handshake_does_not_leak`
+//! 70. `flush_before_shutdown`
+//! 71. `remote_close_notify_still_lets_backlog_flush`
+//! 72. `truncation_is_distinguishable`, `data_after_close_is_discarded_and_lost_none`
+//! 73. `shutdown_timeout_fires_if_the_peer_takes_nothing`;
+//!     missing: `shutdown_timeout_fires_and_timer_is_cancelled_otherwise`
+//! 74. `shutdown_while_reading_paused`
+//! 75. `tls_watermark_counts_all_layers`, `limits_zero_on_idle_does_not_pause`
+//! 76. missing: `key_update_answered_without_app_write`
+//! 77. missing: `start_tls_client_server`, `start_tls_with_buffered_client_hello`, `start_tls_while_write_paused`,
+//!     `start_tls_failure_gives_connection_lost`, `plaintext_after_starttls_rejected`
+//! 78. not applicable: `tls_over_tls`, since a connection is plain or TLS, and TLS is carried by TCP
+//! 79. missing: `memory_per_idle_tls_connection_below_24_kib`
+//!
+//! # Readiness (`mio_backend`)
+//!
+//! 80. missing: `spurious_event_is_harmless`, `eintr_in_poll_is_retried`, `events_capacity_smaller_than_ready`,
+//!     `poll_timeout_recomputed_after_eintr`
+//! 81. missing: `listener_left_with_pending_connections_is_revisited_without_new_edge`
+//! 82. missing: `writable_edge_not_needed_after_short_write_without_wouldblock`
+
+mod certificates;
+mod close_abort;
+mod connecting;
+mod loop_core;
+mod loopback;
+mod mio_backend;
+mod recorder;
+mod server_connect;
+mod simulated;
+mod tcp_read;
+mod tcp_write_flow;
+mod threads_dns_signals;
+mod timers;
+mod tls;
+mod tls_ends;
+mod tls_records;
+mod world;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+#[test]
+fn every_number_has_its_tests_or_a_reason() {
+    let (list, tests) = (list(), tests());
+    let streams = 61..=66;
+    let expected: BTreeSet<u32> = (1..=82).filter(|number| !streams.contains(number)).collect();
+    assert_eq!(list.keys().copied().collect::<BTreeSet<_>>(), expected);
+    for (number, entry) in &list {
+        for part in entry.split("; ") {
+            let names = names(part);
+            assert!(!names.is_empty(), "{number}. {part}: what is it about?");
+            let elsewhere = part.starts_with("not applicable: ");
+            assert!(!elsewhere || part.contains(", since "), "{number}. {part}: why?");
+            // This word goes away in the commit that fills the last gap.
+            let without = if part.starts_with("missing: ") { names.len() } else { usize::from(elsewhere) };
+            for name in &names[without..] {
+                assert!(tests.contains(name), "{number}. there is no test called {name}");
+            }
+        }
+    }
+}
+
+/// The list in the head of this file: what stands behind each number.
+fn list() -> BTreeMap<u32, String> {
+    let mut list: BTreeMap<u32, String> = BTreeMap::new();
+    let mut last = None;
+    for line in include_str!("main.rs").lines().map_while(|line| line.strip_prefix("//!")) {
+        let entry = line.trim().split_once(". ").and_then(|(number, entry)| Some((number.parse().ok()?, entry)));
+        match (entry, last) {
+            (Some((number, entry)), _) => {
+                assert_eq!(list.insert(number, entry.to_owned()), None, "{number} stands there twice");
+                last = Some(number);
+            }
+            (None, Some(number)) if line.starts_with("    ") => {
+                let entry = list.get_mut(&number).expect("it was inserted");
+                entry.push(' ');
+                entry.push_str(line.trim());
+            }
+            _ => last = None,
+        }
+    }
+    list
+}
+
+/// What stands between backticks.
+fn names(text: &str) -> Vec<String> {
+    text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+/// The names of all tests of this suite.
+fn tests() -> BTreeSet<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/contract");
+    let mut tests = BTreeSet::new();
+    let _alone = loopback::alone();
+    for entry in fs::read_dir(folder).expect("the suite has a folder") {
+        let text = fs::read_to_string(entry.expect("it can be listed").path()).expect("it is text");
+        let after = text.split("#[test]\n").skip(1);
+        tests.extend(after.filter_map(|rest| Some(rest.split_once("fn ")?.1.split_once('(')?.0.to_owned())));
+    }
+    tests
+}
