@@ -375,8 +375,9 @@ impl<S> EventLoop<S> {
     }
 
     /// Whether to accept another connection from a listener. If not, a [`Request::Accept`] follows when it is.
-    pub fn wants_accept(&mut self, listener: ListenerId) -> bool {
-        self.hub.listener(listener).is_some_and(|listener| listener.wants_accept())
+    pub fn wants_accept(&self, id: ListenerId) -> bool {
+        let listener = self.hub.listeners.get(id.index());
+        listener.is_some_and(|listener| listener.generation == id.generation() && listener.wants_accept())
     }
 
     /// What a [`Request::Execute`] is about: to be run on another thread, then to be told to [`executed`](Self::executed).
