@@ -88,11 +88,12 @@ impl<S> EventLoop<S> {
         }
     }
 
-    pub(super) fn run(&mut self, id: CallId) {
-        if let Some(callback) = self.hub.take_call(id) {
-            self.call("a call of the loop", callback);
-            self.settle();
-        }
+    /// Makes a call that is due; false if it was cancelled.
+    pub(super) fn run(&mut self, id: CallId) -> bool {
+        let Some(callback) = self.hub.take_call(id) else { return false };
+        self.call("a call of the loop", callback);
+        self.settle();
+        true
     }
 
     pub(super) fn wake(&mut self, id: ConnId) {

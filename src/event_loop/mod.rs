@@ -165,7 +165,7 @@ impl<S> EventLoop<S> {
         }
         for _ in 0..self.hub.ready.len() {
             match self.hub.ready.pop_front() {
-                Some(Ready::Call(id)) => self.run(id),
+                Some(Ready::Call(id)) => drop(self.run(id)),
                 Some(Ready::Wake(id)) => self.wake(id),
                 Some(Ready::Dial(id)) => self.hub.dial_on(id),
                 Some(Ready::Deserted(id)) => self.desert(id),
@@ -180,7 +180,8 @@ impl<S> EventLoop<S> {
         }
         for (when, due) in due {
             match due {
-                Due::Call(id) => self.run(id),
+                Due::Call(id) if self.run(id) => {}
+                Due::Call(_) => self.hub.timers.forget_stale(),
                 Due::Deadline(id) if self.hub.deadline_passed(id, when) => self.time_out(id),
                 Due::Deadline(_) => {}
                 Due::Attempt(id) => self.hub.dial_on_in_time(id, when),
