@@ -5,7 +5,8 @@
 //!   number says how much waits to be sent, and one pair of marks governs it.
 //! - After *every* step what rustls wants to write is taken: alerts, tickets and key updates come from reading too.
 //! - Plaintext is drained before more is fed: rustls refuses to hold more than 16 KiB of it.
-//! - What arrives while the protocol has paused reading stays ciphertext, here in `unread`; it is at most one read.
+//! - What arrives while the protocol has paused reading stays ciphertext, here in `unread`; it is at most one read. Only
+//!   what came together with the end of the handshake is in rustls' hands by then, and waits there.
 //! - An error is final. Its alert is queued first; nothing is read after it.
 //! - An end without close_notify is an error, not an end.
 //!
@@ -274,9 +275,9 @@ impl Tls {
         self.unread.extend_from_slice(wire);
     }
 
-    /// Whether something was kept: bytes, or the peer's end.
+    /// Whether something was kept: bytes, or what rustls has taken already (it wants no more then), data or the peer's end.
     pub(super) fn has_unread(&self) -> bool {
-        !self.unread.is_empty() || self.incoming == Incoming::EndUntold
+        !self.unread.is_empty() || (self.incoming != Incoming::Ended && !self.connection.wants_read())
     }
 
     /// What was kept.

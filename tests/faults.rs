@@ -1,0 +1,149 @@
+//! Faults that were found in the loop, its drivers and the simulation: one conversation for each, named after the promise.
+
+#[allow(dead_code, reason = "shared with the contract suite")]
+#[path = "contract/certificates.rs"]
+mod certificates;
+
+use std::net::{IpAddr, SocketAddr};
+use std::panic::resume_unwind;
+use std::time::Duration;
+
+use certificates::Authority;
+use proxy_herd::driver::sim::{Crash, HostId, Sim, Weather};
+use proxy_herd::event_loop::{
+    AfterEof, ConnId, Loop, Lost, Protocol, ProtocolFactory, Security, ServerSecurity, StartTls, Transport,
+};
+
+const NAME: &str = "goloman.example";
+
+/// What the protocols of a host were told, who was made last, and what else a test wants to know.
+#[derive(Default)]
+struct Notes {
+    lines: Vec<String>,
+    made: Option<ConnId>,
+    everybody: Vec<ConnId>,
+    depths: Vec<usize>,
+}
+
+impl Notes {
+    fn note(&mut self, line: impl Into<String>) {
+        self.lines.push(line.into());
+    }
+}
+
+/// What a [`Told`] was called with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum On<'a> {
+    Made,
+    Data(&'a [u8]),
+    Eof,
+    Paused,
+    Resumed,
+    Woken,
+    TlsStarted,
+}
+
+type React = fn(On<'_>, &mut Transport<'_, Notes>, &mut Notes);
+
+/// Notes what it is told, and reacts.
+struct Told(&'static str, React);
+
+impl Told {
+    fn on(&mut self, on: On<'_>, transport: &mut Transport<'_, Notes>, notes: &mut Notes) {
+        notes.note(match on {
+            On::Data(data) if data.len() > 64 => format!("{} data {} bytes", self.0, data.len()),
+            On::Data(data) => format!("{} data {}", self.0, data.escape_ascii()),
+            on => format!("{} {on:?}", self.0),
+        });
+        self.1(on, transport, notes);
+    }
+}
+
+impl Protocol<Notes> for Told {
+    fn connection_made(&mut self, transport: &mut Transport<'_, Notes>, notes: &mut Notes) {
+        notes.made = Some(transport.id());
+        self.on(On::Made, transport, notes);
+    }
+
+    fn data_received(&mut self, transport: &mut Transport<'_, Notes>, notes: &mut Notes, data: &[u8]) {
+        self.on(On::Data(data), transport, notes);
+    }
+
+    fn eof_received(&mut self, transport: &mut Transport<'_, Notes>, notes: &mut Notes) -> AfterEof {
+        self.on(On::Eof, transport, notes);
+        AfterEof::Close
+    }
+
+    fn pause_writing(&mut self, transport: &mut Transport<'_, Notes>, notes: &mut Notes) {
+        self.on(On::Paused, transport, notes);
+    }
+
+    fn resume_writing(&mut self, transport: &mut Transport<'_, Notes>, notes: &mut Notes) {
+        self.on(On::Resumed, transport, notes);
+    }
+
+    fn woken(&mut self, transport: &mut Transport<'_, Notes>, notes: &mut Notes) {
+        self.on(On::Woken, transport, notes);
+    }
+
+    fn tls_started(&mut self, transport: &mut Transport<'_, Notes>, notes: &mut Notes) {
+        self.on(On::TlsStarted, transport, notes);
+    }
+
+    fn connection_lost(&mut self, _: &mut Loop<'_, Notes>, notes: &mut Notes, lost: Lost) {
+        notes.note(format!("{} lost {:?}", self.0, lost.why.map(|why| why.kind())));
+    }
+}
+
+fn quiet(_: On<'_>, _: &mut Transport<'_, Notes>, _: &mut Notes) {}
+
+fn address() -> SocketAddr {
+    ([127, 0, 0, 1], 11645).into()
+}
+
+fn calm() -> Sim<Notes> {
+    Sim::new(0, Weather::default())
+}
+
+/// A host that listens; its connections are all called `s`.
+fn serve(sim: &mut Sim<Notes>, security: ServerSecurity, react: React) -> HostId {
+    let host = sim.add_host("Server", Notes::default());
+    sim.enter(host, |event_loop, _| event_loop.listen(address(), security, move |_: &mut Notes| Told("s", react)));
+    host
+}
+
+/// Calls `visit` with the connection that was made last.
+fn with<R>(sim: &mut Sim<Notes>, host: HostId, visit: impl FnOnce(&mut Transport<'_, Notes>) -> R) -> R {
+    sim.enter(host, |event_loop, notes| {
+        let id = notes.made.expect("one was made");
+        visit(&mut event_loop.transport(id).expect("it lives"))
+    })
+}
+
+fn start_server(authority: &Authority) -> StartTls {
+    let ServerSecurity::Tls(config) = authority.server(NAME) else { unreachable!("it is TLS") };
+    StartTls::Server(config)
+}
+
+const LONG: Duration = Duration::from_secs(1);
+
+#[test]
+fn data_in_the_flight_of_finished_waits_for_resume() {
+    let mut sim = calm();
+    let authority = Authority::new();
+    let host = serve(&mut sim, authority.server(NAME), |on, transport, _| {
+        if on == On::Made {
+            transport.pause_reading();
+        }
+    });
+    let client = sim.add_host("Client", Notes::default());
+    sim.enter(client, |event_loop, _| {
+        let id = event_loop.connect(address(), authority.client(NAME), Told("c", quiet));
+        event_loop.transport(id).expect("it is being made").write(b"early");
+    });
+    sim.run_for(LONG);
+    assert_eq!(sim.state(host).lines, ["s Made"]);
+    with(&mut sim, host, |transport| transport.resume_reading());
+    sim.run_for(LONG);
+    assert_eq!(sim.state(host).lines, ["s Made", "s data early"]);
+}
