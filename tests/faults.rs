@@ -147,3 +147,50 @@ fn data_in_the_flight_of_finished_waits_for_resume() {
     sim.run_for(LONG);
     assert_eq!(sim.state(host).lines, ["s Made", "s data early"]);
 }
+
+/// Callbacks do not nest, nor does what leads to them: a loop of 10,000 connections has one stack.
+#[test]
+fn those_who_resume_at_once_are_called_at_the_same_depth() {
+    let mut sim = calm();
+    let authority = Authority::new();
+    let host = serve(&mut sim, authority.server(NAME), |on, transport, notes| match on {
+        On::Made => {
+            notes.everybody.push(transport.id());
+            transport.pause_reading();
+        }
+        On::Data(_) => notes.depths.push(std::ptr::from_ref(&on).addr()),
+        _ => {}
+    });
+    let client = sim.add_host("Client", Notes::default());
+    sim.enter(client, |event_loop, _| {
+        for _ in 0..20 {
+            let id = event_loop.connect(address(), authority.client(NAME), Told("c", quiet));
+            event_loop.transport(id).expect("it is being made").write(b"early");
+        }
+    });
+    sim.run_for(LONG);
+    sim.enter(host, |event_loop, notes| {
+        for id in &notes.everybody {
+            event_loop.transport(*id).expect("it lives").resume_reading();
+        }
+    });
+    let depths = &sim.state(host).depths;
+    assert_eq!(depths.len(), 20);
+    assert!(depths.iter().all(|depth| *depth == depths[0]), "{depths:?}");
+}
+
+#[test]
+fn who_takes_over_in_pause_writing_is_told_of_the_end() {
+    let mut sim = calm();
+    let host = serve(&mut sim, ServerSecurity::Plain, |on, transport, _| match on {
+        On::Made => transport.write(&[0; 100_000]),
+        On::Paused => {
+            transport.set_protocol(Told("t", quiet));
+            transport.abort();
+        }
+        _ => {}
+    });
+    sim.connect(address());
+    sim.run_for(LONG);
+    assert_eq!(sim.state(host).lines, ["s Made", "s Paused", "t lost None"]);
+}

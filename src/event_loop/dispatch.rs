@@ -10,7 +10,7 @@ use std::io;
 use std::time::Duration;
 
 use super::channel::{Channel, Step};
-use super::connection::{Phase, Reading, Writing};
+use super::connection::{Connection, Phase, Reading, Writing};
 use super::hub::Owed;
 use super::panics::{Panicked, guarded};
 use super::{
@@ -73,17 +73,18 @@ impl<S> EventLoop<S> {
                 put(&mut self.factories, id.index(), factory);
             }
             let Some(id) = self.hub.unsettled.pop_front() else { return };
-            while let Some(owed) = self.hub.owed(id) {
-                match owed {
-                    Owed::Pause => drop(self.dispatch(id, "pause_writing", |protocol, transport, state| {
-                        protocol.pause_writing(transport, state);
-                    })),
-                    Owed::Resume => drop(self.dispatch(id, "resume_writing", |protocol, transport, state| {
-                        protocol.resume_writing(transport, state);
-                    })),
-                    Owed::Unread => self.decrypt(id, &[]),
-                    Owed::Lost { why, made } => self.lose(id, why, made),
-                }
+            let Some(owed) = self.hub.owed(id) else { continue };
+            // There may be more, and it may be for another protocol.
+            self.hub.unsettle(id);
+            match owed {
+                Owed::Pause => drop(self.dispatch(id, "pause_writing", |protocol, transport, state| {
+                    protocol.pause_writing(transport, state);
+                })),
+                Owed::Resume => drop(self.dispatch(id, "resume_writing", |protocol, transport, state| {
+                    protocol.resume_writing(transport, state);
+                })),
+                Owed::Unread => self.decrypt_kept(id),
+                Owed::Lost { why, made } => self.lose(id, why, made),
             }
         }
     }
@@ -126,49 +127,67 @@ impl<S> EventLoop<S> {
             });
         }
         self.hub.made(id);
-        self.settle();
     }
 
     /// Takes TLS records, those that were kept first, and hands out what is in them.
     pub(super) fn decrypt(&mut self, id: ConnId, wire: &[u8]) {
-        let Some(connection) = self.hub.live(id) else { return };
-        let Channel::Tls(tls) = &mut connection.channel else { return };
+        let Some(Connection { channel: Channel::Tls(tls), .. }) = self.hub.live(id) else { return };
         let mut kept = tls.unstash();
         let mut wire = wire;
         if !kept.is_empty() {
             kept.extend_from_slice(wire);
             wire = &kept;
         }
-        loop {
-            let Some(connection) = self.hub.live(id) else { return };
-            let Channel::Tls(tls) = &mut connection.channel else { return };
-            let reads = match connection.phase {
-                Phase::Handshaking | Phase::Upgrading => true,
-                Phase::Open => connection.reading == Reading::Flowing,
-                _ => return,
-            };
-            if !reads {
-                return tls.stash(wire);
-            }
-            // What comes from a stranger goes through much code here; should it panic, it is one connection's end.
-            let step = guarded(|| tls.receive(&mut wire, &mut self.plaintext, &mut connection.outgoing))
-                .unwrap_or_else(|message| Err(io::Error::other(format!("TLS panicked: {message}"))));
-            if step.is_err() {
-                // The alert is our last word, whatever the protocol says to the data before the bad record.
-                connection.writing = Writing::Finished;
-            }
-            self.hub.touched(id);
-            match step {
-                Ok(Step::Established) => self.make(id),
-                Ok(Step::Data) => self.deliver(id),
-                Ok(Step::Ended) => return self.peer_ended(id),
-                Ok(Step::Hungry) => return,
-                Err(error) => {
-                    self.deliver(id);
-                    return self.hub.fail(id, error);
-                }
+        while self.decrypt_some(id, &mut wire) {
+            self.settle();
+        }
+    }
+
+    /// Goes on with what was kept, as far as one callback: `settle` comes back for the rest, and need not call itself.
+    fn decrypt_kept(&mut self, id: ConnId) {
+        let Some(Connection { channel: Channel::Tls(tls), .. }) = self.hub.live(id) else { return };
+        let kept = tls.unstash();
+        let mut wire = kept.as_slice();
+        if self.decrypt_some(id, &mut wire)
+            && let Some(Connection { channel: Channel::Tls(tls), .. }) = self.hub.live(id)
+        {
+            tls.stash(wire);
+        }
+    }
+
+    /// Takes from the front of `wire` what leads to one callback; false if there is no more to be had, or wanted.
+    fn decrypt_some(&mut self, id: ConnId, wire: &mut &[u8]) -> bool {
+        let Some(connection) = self.hub.live(id) else { return false };
+        let Channel::Tls(tls) = &mut connection.channel else { return false };
+        let reads = match connection.phase {
+            Phase::Handshaking | Phase::Upgrading => true,
+            Phase::Open => connection.reading == Reading::Flowing,
+            _ => return false,
+        };
+        if !reads {
+            tls.stash(wire);
+            return false;
+        }
+        // What comes from a stranger goes through much code here; should it panic, it is one connection's end.
+        let step = guarded(|| tls.receive(wire, &mut self.plaintext, &mut connection.outgoing))
+            .unwrap_or_else(|message| Err(io::Error::other(format!("TLS panicked: {message}"))));
+        if step.is_err() {
+            // The alert is our last word, whatever the protocol says to the data before the bad record.
+            connection.writing = Writing::Finished;
+        }
+        self.hub.touched(id);
+        let goes_on = matches!(step, Ok(Step::Established | Step::Data));
+        match step {
+            Ok(Step::Established) => self.make(id),
+            Ok(Step::Data) => self.deliver(id),
+            Ok(Step::Ended) => self.peer_ended(id),
+            Ok(Step::Hungry) => {}
+            Err(error) => {
+                self.deliver(id);
+                self.hub.fail(id, error);
             }
         }
+        goes_on
     }
 
     /// Hands out the plaintext, all of it: what stayed behind would be the next connection's.
@@ -182,7 +201,6 @@ impl<S> EventLoop<S> {
         }
         data.clear();
         self.plaintext = data;
-        self.settle();
     }
 
     /// The peer has ended its half: it sends nothing more.
