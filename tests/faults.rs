@@ -194,3 +194,21 @@ fn who_takes_over_in_pause_writing_is_told_of_the_end() {
     sim.run_for(LONG);
     assert_eq!(sim.state(host).lines, ["s Made", "s Paused", "t lost None"]);
 }
+
+#[test]
+fn start_tls_finds_the_hello_that_came_while_reading_was_paused() {
+    let mut sim = calm();
+    let authority = Authority::new();
+    let host = serve(&mut sim, ServerSecurity::Plain, |on, transport, _| {
+        if on == On::Made {
+            transport.pause_reading();
+        }
+    });
+    let client = sim.add_host("Client", Notes::default());
+    sim.enter(client, |event_loop, _| event_loop.connect(address(), authority.client(NAME), Told("c", quiet)));
+    sim.run_for(LONG);
+    with(&mut sim, host, |transport| transport.start_tls(start_server(&authority), &[]));
+    sim.run_for(LONG);
+    assert_eq!(sim.state(host).lines, ["s Made", "s TlsStarted"]);
+    assert_eq!(sim.state(client).lines, ["c Made"]);
+}

@@ -135,6 +135,10 @@ impl<S> Hub<S> {
                 tls.stash(leftover);
                 connection.channel = Channel::Tls(tls);
                 connection.phase = Phase::Upgrading;
+                if connection.reading == Reading::Paused {
+                    // The handshake is read all the same, also what has come of it already.
+                    self.requests.push_back(Request::ResumeReading { id });
+                }
                 self.shake_hands(id, HANDSHAKE_TIMEOUT);
                 self.unsettle(id);
             }
