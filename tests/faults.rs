@@ -212,3 +212,26 @@ fn start_tls_finds_the_hello_that_came_while_reading_was_paused() {
     assert_eq!(sim.state(host).lines, ["s Made", "s TlsStarted"]);
     assert_eq!(sim.state(client).lines, ["c Made"]);
 }
+
+#[test]
+fn a_wake_during_start_tls_is_told_after_it() {
+    let mut sim = calm();
+    let authority = Authority::new();
+    let host = serve(&mut sim, ServerSecurity::Plain, quiet);
+    let client = sim.add_host("Client", Notes::default());
+    sim.connect(address());
+    sim.enter(client, |event_loop, _| {
+        let id = event_loop.connect(address(), authority.client(NAME), Told("c", quiet));
+        event_loop.wake(id);
+    });
+    sim.run_for(Duration::from_micros(250));
+    assert_eq!(sim.state(host).lines, ["s Made", "s Made"]);
+    with(&mut sim, host, |transport| {
+        transport.start_tls(start_server(&authority), &[]);
+        let id = transport.id();
+        transport.event_loop().wake(id);
+    });
+    sim.run_for(LONG);
+    assert_eq!(sim.state(host).lines[2..], ["s TlsStarted", "s Woken"]);
+    assert_eq!(sim.state(client).lines, ["c Made", "c Woken"]);
+}

@@ -147,8 +147,12 @@ impl<S> Hub<S> {
         }
     }
 
-    /// The protocol was told that its connection stands: what it had written before may leave, and its end.
+    /// The protocol was told that its connection stands: what it had written before may leave, and its end; and who wanted
+    /// it woken meanwhile is obeyed.
     pub(super) fn made(&mut self, id: ConnId) {
+        if self.live(id).is_some_and(|connection| connection.wake) {
+            self.ready.push_back(Ready::Wake(id));
+        }
         self.touched(id);
         self.conclude(id);
     }

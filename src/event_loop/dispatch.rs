@@ -98,9 +98,9 @@ impl<S> EventLoop<S> {
     }
 
     pub(super) fn wake(&mut self, id: ConnId) {
-        let Some(connection) = self.hub.live(id) else { return };
-        connection.wake = false;
-        if matches!(connection.phase, Phase::Open) {
+        // Before it is open the wish is kept: see `made`.
+        let open = self.hub.live(id).filter(|connection| matches!(connection.phase, Phase::Open));
+        if open.is_some_and(|connection| std::mem::take(&mut connection.wake)) {
             self.dispatch(id, "woken", |protocol, transport, state| protocol.woken(transport, state));
             self.settle();
         }
