@@ -235,3 +235,26 @@ fn a_wake_during_start_tls_is_told_after_it() {
     assert_eq!(sim.state(host).lines[2..], ["s TlsStarted", "s Woken"]);
     assert_eq!(sim.state(client).lines, ["c Made", "c Woken"]);
 }
+
+struct Counter;
+
+impl ProtocolFactory<Notes> for Counter {
+    fn protocol(&mut self, _: &mut Notes) -> Box<dyn Protocol<Notes>> {
+        Box::new(Told("s", quiet))
+    }
+
+    fn handshake_failed(&mut self, _: &mut Loop<'_, Notes>, notes: &mut Notes, lost: &Lost) {
+        notes.note(format!("handshake failed {:?}", lost.why.as_ref().map(std::io::Error::kind)));
+    }
+}
+
+#[test]
+fn a_factory_is_told_of_garbage_instead_of_a_hello() {
+    let mut sim = calm();
+    let host = sim.add_host("Server", Notes::default());
+    sim.enter(host, |event_loop, _| event_loop.listen(address(), Authority::new().server(NAME), Counter));
+    let client = sim.connect(address());
+    sim.send(client, b"GET / HTTP/1.0\r\n\r\n");
+    sim.run_for(LONG);
+    assert_eq!(sim.state(host).lines, ["handshake failed Some(InvalidData)", "s lost Some(InvalidData)"]);
+}

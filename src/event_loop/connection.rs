@@ -38,6 +38,8 @@ pub(super) struct Rare {
     pub(super) endpoints: Option<Endpoints>,
     /// Who accepted it, if we did not make it.
     pub(super) listener: Option<ListenerId>,
+    /// `connection_made` was called.
+    pub(super) made: bool,
     pub(super) close_timeout: Duration,
     /// More bytes than this do not wait to be sent: the connection ends instead. At least the high-water mark.
     pub(super) write_cap: usize,
@@ -47,7 +49,14 @@ pub(super) struct Rare {
 
 impl Default for Rare {
     fn default() -> Self {
-        Self { endpoints: None, listener: None, close_timeout: CLOSE_TIMEOUT, write_cap: usize::MAX, late_writes: 0 }
+        Self {
+            endpoints: None,
+            listener: None,
+            made: false,
+            close_timeout: CLOSE_TIMEOUT,
+            write_cap: usize::MAX,
+            late_writes: 0,
+        }
     }
 }
 
@@ -67,8 +76,8 @@ pub(super) enum Phase {
     ClosingSlowly(Duration),
     /// All is sent and said; this many more of the peer's bytes are thrown away, so that they do not reset what we said.
     Lingering(usize),
-    /// The protocol is owed its `connection_lost`.
-    Ended { why: Option<io::Error>, made: bool },
+    /// The protocol is owed its `connection_lost`, for this reason.
+    Ended(Option<io::Error>),
     /// It had it. The slot is free again once the driver has heard that it may drop the socket.
     Lost,
 }
@@ -155,7 +164,7 @@ impl Connection {
 
     /// Whether its `connection_lost` is due or was made.
     pub(super) fn is_over(&self) -> bool {
-        matches!(self.phase, Phase::Ended { .. } | Phase::Lost)
+        matches!(self.phase, Phase::Ended(_) | Phase::Lost)
     }
 
     /// Whether the driver should read from the socket.

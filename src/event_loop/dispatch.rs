@@ -84,7 +84,7 @@ impl<S> EventLoop<S> {
                     protocol.resume_writing(transport, state);
                 })),
                 Owed::Unread => self.decrypt_kept(id),
-                Owed::Lost { why, made } => self.lose(id, why, made),
+                Owed::Lost(why) => self.lose(id, why),
             }
         }
     }
@@ -116,8 +116,8 @@ impl<S> EventLoop<S> {
 
     fn make(&mut self, id: ConnId) {
         let Some(connection) = self.hub.live(id) else { return };
-        let upgraded = matches!(connection.phase, Phase::Upgrading);
         connection.phase = Phase::Open;
+        let upgraded = std::mem::replace(&mut connection.rare.made, true);
         self.hub.set_deadline(id, None);
         if upgraded {
             self.dispatch(id, "tls_started", |protocol, transport, state| protocol.tls_started(transport, state));
@@ -234,10 +234,10 @@ impl<S> EventLoop<S> {
     }
 
     /// The last call of all, `connection_lost`; the protocol is dropped after it.
-    fn lose(&mut self, id: ConnId, why: Option<io::Error>, made: bool) {
+    fn lose(&mut self, id: ConnId, why: Option<io::Error>) {
         let Some(mut protocol) = self.protocols.get_mut(id.index()).and_then(Option::take) else { return };
         let connection = &self.hub.connections[id.index()];
-        let listener = connection.rare.listener;
+        let (listener, made) = (connection.rare.listener, connection.rare.made);
         let peer = connection.rare.endpoints.as_ref().and_then(|endpoints| endpoints.peer.ip());
         let lost = Lost { id, peer, why };
         if let (Some(listener), Some(_), false) = (listener, &lost.why, made) {

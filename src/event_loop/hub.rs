@@ -78,10 +78,7 @@ pub(super) enum Owed {
     Resume,
     /// Bytes that came while reading was paused.
     Unread,
-    Lost {
-        why: Option<io::Error>,
-        made: bool,
-    },
+    Lost(Option<io::Error>),
 }
 
 impl<S> Hub<S> {
@@ -263,8 +260,7 @@ impl<S> Hub<S> {
         let Some(connection) = named(&mut self.connections, id).filter(|connection| !connection.is_over()) else {
             return;
         };
-        let made = !matches!(connection.phase, Phase::Connecting(_) | Phase::Handshaking);
-        connection.phase = Phase::Ended { why, made };
+        connection.phase = Phase::Ended(why);
         connection.outgoing.clear(&mut self.spares);
         let had_alarm = connection.deadline.alarm.take().is_some();
         self.requests.push_back(Request::Close { id });
@@ -311,10 +307,10 @@ impl<S> Hub<S> {
         let connection = named(&mut self.connections, id)?;
         connection.unsettled = false;
         match &mut connection.phase {
-            Phase::Ended { why, made } => {
-                let (why, made) = (why.take(), *made);
+            Phase::Ended(why) => {
+                let why = why.take();
                 connection.phase = Phase::Lost;
-                return Some(Owed::Lost { why, made });
+                return Some(Owed::Lost(why));
             }
             Phase::Open => {}
             Phase::Upgrading => {
