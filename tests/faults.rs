@@ -258,3 +258,49 @@ fn a_factory_is_told_of_garbage_instead_of_a_hello() {
     sim.run_for(LONG);
     assert_eq!(sim.state(host).lines, ["handshake failed Some(InvalidData)", "s lost Some(InvalidData)"]);
 }
+
+/// Panics when it is dropped; and before, if it is to.
+struct Bomb {
+    also_when_lost: bool,
+}
+
+impl Protocol<Notes> for Bomb {
+    fn connection_made(&mut self, transport: &mut Transport<'_, Notes>, _: &mut Notes) {
+        if self.also_when_lost {
+            transport.abort();
+        } else {
+            transport.set_protocol(Told("t", quiet));
+        }
+    }
+
+    fn data_received(&mut self, _: &mut Transport<'_, Notes>, _: &mut Notes, _: &[u8]) {}
+
+    fn connection_lost(&mut self, _: &mut Loop<'_, Notes>, _: &mut Notes, _: Lost) {
+        resume_unwind(Box::new("lost on purpose"));
+    }
+}
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        resume_unwind(Box::new("dropped on purpose"));
+    }
+}
+
+fn check_bomb(also_when_lost: bool, expected: &[&str]) {
+    let mut sim = calm();
+    let host = sim.add_host("Server", Notes::default());
+    sim.enter(host, |event_loop, _| {
+        event_loop.set_exception_handler(|_, notes, panicked| notes.note(panicked.to_string()));
+        event_loop.listen(address(), ServerSecurity::Plain, move |_: &mut Notes| Bomb { also_when_lost });
+    });
+    let client = sim.connect(address());
+    sim.send(client, b"x");
+    sim.run_for(LONG);
+    assert_eq!(sim.state(host).lines, expected);
+}
+
+#[test]
+fn a_protocol_that_panics_when_it_is_dropped_costs_no_more_than_its_connection() {
+    check_bomb(false, &["drop of #2 panicked: dropped on purpose", "t data x"]);
+    check_bomb(true, &["connection_lost of #2 panicked: lost on purpose", "drop of #2 panicked: dropped on purpose"]);
+}

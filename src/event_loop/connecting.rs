@@ -35,7 +35,7 @@ impl<S> Hub<S> {
         }
         let can_begin = dial.has_more();
         let id = self.insert(Phase::Connecting(Box::new(dial)), channel);
-        self.newborns.push((id, protocol));
+        self.newborns.push_back((id, protocol));
         self.set_deadline(id, Some(self.after(connect.timeout)));
         match lookup {
             Some((host, port)) => self.requests.push_back(Request::Resolve { id, host, port }),

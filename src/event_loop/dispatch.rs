@@ -39,15 +39,16 @@ impl<S> EventLoop<S> {
         }
     }
 
-    /// Calls something of the application's that belongs to no protocol; `None` if it panics.
+    /// Calls something of the application's that gets no transport; `None` if it panics.
     pub(super) fn call<R>(
         &mut self,
         name: &'static str,
+        id: Option<ConnId>,
         callback: impl FnOnce(&mut Loop<'_, S>, &mut S) -> R,
     ) -> Option<R> {
         self.called = true;
         let outcome = guarded(|| callback(&mut Loop::new(&mut self.hub), &mut self.state));
-        outcome.map_err(|message| self.report(&Panicked { callback: name, id: None, message })).ok()
+        outcome.map_err(|message| self.report(&Panicked { callback: name, id, message })).ok()
     }
 
     /// Calls the factory of a listener, if it has one.
@@ -58,7 +59,7 @@ impl<S> EventLoop<S> {
         callback: impl FnOnce(&mut dyn ProtocolFactory<S>, &mut Loop<'_, S>, &mut S) -> R,
     ) -> Option<R> {
         let mut factory = self.factories.get_mut(id.index())?.take()?;
-        let answer = self.call(name, |event_loop, state| callback(&mut *factory, event_loop, state));
+        let answer = self.call(name, None, |event_loop, state| callback(&mut *factory, event_loop, state));
         self.factories[id.index()] = Some(factory);
         answer
     }
@@ -66,8 +67,10 @@ impl<S> EventLoop<S> {
     /// Makes the calls that are owed, until there are none.
     pub(super) fn settle(&mut self) {
         loop {
-            for (id, protocol) in self.hub.newborns.drain(..) {
-                put(&mut self.protocols, id.index(), protocol);
+            while let Some((id, protocol)) = self.hub.newborns.pop_front() {
+                if let Some(before) = put(&mut self.protocols, id.index(), protocol) {
+                    self.call("drop", Some(id), move |_, _| drop(before));
+                }
             }
             for (id, factory) in self.hub.new_factories.drain(..) {
                 put(&mut self.factories, id.index(), factory);
@@ -92,7 +95,7 @@ impl<S> EventLoop<S> {
     /// Makes a call that is due; false if it was cancelled.
     pub(super) fn run(&mut self, id: CallId) -> bool {
         let Some(callback) = self.hub.take_call(id) else { return false };
-        self.call("a call of the loop", callback);
+        self.call("a call of the loop", None, callback);
         self.settle();
         true
     }
@@ -245,7 +248,9 @@ impl<S> EventLoop<S> {
                 factory.handshake_failed(event_loop, state, &lost);
             });
         }
-        self.call("connection_lost", move |event_loop, state| protocol.connection_lost(event_loop, state, lost));
+        // Two calls: a second panic while the first unwinds would be the end of the process.
+        self.call("connection_lost", Some(id), |event_loop, state| protocol.connection_lost(event_loop, state, lost));
+        self.call("drop", Some(id), move |_, _| drop(protocol));
         if let Some(listener) = listener {
             self.hub.forget_connection(listener);
         }
@@ -256,16 +261,18 @@ impl<S> EventLoop<S> {
         let listener = self.hub.listeners.remove(id.index());
         let Some(mut factory) = self.factories[id.index()].take() else { return };
         match listener.failure {
-            Some(error) => self.call("failed", move |event_loop, state| factory.failed(event_loop, state, error)),
-            None => self.call("closed", move |event_loop, state| factory.closed(event_loop, state)),
+            Some(error) => self.call("failed", None, |event_loop, state| factory.failed(event_loop, state, error)),
+            None => self.call("closed", None, |event_loop, state| factory.closed(event_loop, state)),
         };
+        self.call("drop", None, move |_, _| drop(factory));
         self.settle();
     }
 }
 
-pub(super) fn put<T>(slots: &mut Vec<Option<T>>, index: usize, value: T) {
+/// Puts a value into its slot; what was there before.
+pub(super) fn put<T>(slots: &mut Vec<Option<T>>, index: usize, value: T) -> Option<T> {
     if slots.len() <= index {
         slots.resize_with(index + 1, || None);
     }
-    slots[index] = Some(value);
+    slots[index].replace(value)
 }

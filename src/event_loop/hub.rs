@@ -34,7 +34,7 @@ pub(super) struct Hub<S> {
     /// Connections whose protocols are owed a call.
     pub(super) unsettled: VecDeque<ConnId>,
     /// Protocols made inside a callback, on their way to their slot.
-    pub(super) newborns: Vec<(ConnId, Box<dyn Protocol<S>>)>,
+    pub(super) newborns: VecDeque<(ConnId, Box<dyn Protocol<S>>)>,
     /// The same of factories.
     pub(super) new_factories: Vec<(ListenerId, Box<dyn ProtocolFactory<S>>)>,
     pub(super) handlers: BTreeMap<Signal, Handling<S>>,
@@ -92,7 +92,7 @@ impl<S> Hub<S> {
             requests: VecDeque::new(),
             ready: VecDeque::new(),
             unsettled: VecDeque::new(),
-            newborns: Vec::new(),
+            newborns: VecDeque::new(),
             new_factories: Vec::new(),
             handlers: BTreeMap::new(),
             exception_handler: None,

@@ -313,7 +313,7 @@ impl<S> EventLoop<S> {
     pub fn signalled(&mut self, signal: Signal) -> bool {
         let Some(handling) = self.hub.handlers.get_mut(&signal) else { return false };
         let Handling::By(mut handler) = std::mem::replace(handling, Handling::UnderWay) else { return false };
-        self.call("a signal's handler", |event_loop, state| handler(event_loop, state));
+        self.call("a signal's handler", None, |event_loop, state| handler(event_loop, state));
         // Unless it has removed itself, or put another in its place.
         if let Some(handling @ Handling::UnderWay) = self.hub.handlers.get_mut(&signal) {
             *handling = Handling::By(handler);

@@ -16,9 +16,9 @@ use super::{ConnId, EventLoop, Loop};
 /// [context](https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.call_exception_handler) of an exception.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Panicked {
-    /// Which, as `data_received` or `call_later`.
+    /// Which, as `data_received`, `a call of the loop` (`call_later` and its kin) or, when a protocol goes, `drop`.
     pub callback: &'static str,
-    /// The connection that it belonged to; it is over.
+    /// The connection that it belonged to; it is over, unless another protocol has it now (`drop` after `set_protocol`).
     pub id: Option<ConnId>,
     /// What it panicked with.
     pub message: String,

@@ -190,7 +190,7 @@ impl<'a, S> Transport<'a, S> {
     /// `connection_lost` included, but without a `connection_made`. This one is dropped. asyncio: `set_protocol`.
     pub fn set_protocol(&mut self, protocol: impl Protocol<S> + 'static) {
         if self.hub.live(self.id).is_some() {
-            self.hub.newborns.push((self.id, Box::new(protocol)));
+            self.hub.newborns.push_back((self.id, Box::new(protocol)));
         }
     }
 
