@@ -304,3 +304,20 @@ fn a_protocol_that_panics_when_it_is_dropped_costs_no_more_than_its_connection()
     check_bomb(false, &["drop of #2 panicked: dropped on purpose", "t data x"]);
     check_bomb(true, &["connection_lost of #2 panicked: lost on purpose", "drop of #2 panicked: dropped on purpose"]);
 }
+
+#[test]
+fn a_host_that_was_restarted_gets_no_answer_to_its_predecessor() {
+    let mut sim = calm();
+    let host = sim.add_host("Client", Notes::default());
+    sim.name("old", [IpAddr::from([10, 0, 0, 1])]);
+    serve(&mut sim, ServerSecurity::Plain, quiet);
+    sim.name("new", [address().ip()]);
+    sim.enter(host, |event_loop, _| event_loop.connect(("old", 1), Security::Plain, Told("c", quiet)));
+    sim.run_for(Duration::from_micros(50));
+    sim.crash(host, Crash::Killed);
+    sim.restart(host, Notes::default());
+    sim.enter(host, |event_loop, _| event_loop.connect(("new", 11645), Security::Plain, Told("c", quiet)));
+    sim.run_for(LONG);
+    assert_eq!(sim.state(host).lines, ["c Made"]);
+    assert!(!sim.trace().as_str().contains("connects to 10.0.0.1:1"), "{:?}", sim.trace());
+}

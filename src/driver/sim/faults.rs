@@ -146,6 +146,7 @@ impl Network {
     /// A process has ended without a farewell: its sockets go. A silent host's doors stay, for nobody knows better.
     fn vacate(&mut self, host: HostId, how: Crash) {
         self.doors.retain(|_, door| door.host != host || how == Crash::Silent);
+        self.forget_questions(host);
         for end in self.ends_of(host) {
             match how {
                 Crash::Killed => self.reset(end),

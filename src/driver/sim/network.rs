@@ -193,6 +193,11 @@ impl Network {
         self.schedule(when, Event::Resolved(host, id, found));
     }
 
+    /// Forgets what a process wanted to know that has ended: the next one names its connections alike.
+    pub(super) fn forget_questions(&mut self, host: HostId) {
+        self.events.retain(|_, event| !matches!(event, Event::Resolved(asker, ..) if *asker == host));
+    }
+
     fn next_port(&mut self) -> u16 {
         self.ports = self.ports.checked_add(1).unwrap_or(FIRST_PORT);
         self.ports

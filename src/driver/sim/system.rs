@@ -81,6 +81,7 @@ impl System {
         for address in self.listeners.values() {
             network.unlisten(address);
         }
+        network.forget_questions(self.host);
         for end in self.sockets.values().chain(self.attempts.iter().map(|attempt| &attempt.end)) {
             network.drop_end(*end);
         }
