@@ -222,6 +222,7 @@ impl Tls {
                 }
             };
             self.take_records(outgoing)?;
+            self.answer_key_update(outgoing)?;
             if let Handshake::UnderWay { end, .. } = self.handshake
                 && !self.connection.is_handshaking()
             {
@@ -283,6 +284,17 @@ impl Tls {
     /// What was kept.
     pub(super) fn unstash(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.unread)
+    }
+
+    /// Sends the new keys that the peer has asked for. By itself rustls sends them before the next data, and a protocol
+    /// that only listens has none. A peer that takes nothing gets no more of them than that.
+    fn answer_key_update(&mut self, outgoing: &mut WriteBuffer) -> io::Result<()> {
+        if matches!(self.handshake, Handshake::Done) && outgoing.is_empty() {
+            // Nothing, which is no record; what has to leave before it does.
+            self.connection.writer().write(&[]).map(drop)?;
+            self.take_records(outgoing)?;
+        }
+        Ok(())
     }
 
     fn take_records(&mut self, outgoing: &mut WriteBuffer) -> io::Result<()> {
