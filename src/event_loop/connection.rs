@@ -176,7 +176,7 @@ impl Connection {
         }
     }
 
-    /// Bytes that were written and have not been taken by the system.
+    /// Bytes that were written and have not been taken by the system, unless it is too late for that.
     pub(super) fn unsent(&self) -> usize {
         self.outgoing.len() + self.channel.held_back()
     }
