@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use proxy_herd::event_loop::{Security, ServerSecurity};
+use proxy_herd::event_loop::{Security, ServerSecurity, StartTls};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, PKCS_ED25519};
 use rustls::client::Resumption;
 use rustls::crypto::ring;
@@ -43,6 +43,13 @@ impl Authority {
     /// The same, speaking nothing newer than TLS 1.2.
     pub(crate) fn client_of_tls12(&self, name: &str) -> Security {
         self.client_of(name, &[&TLS12])
+    }
+
+    /// The two ends of a connection that is about to speak TLS: the server's, the client's.
+    pub(crate) fn ends(&self, name: &str) -> [StartTls; 2] {
+        let ServerSecurity::Tls(server) = self.server(name) else { unreachable!("it is TLS") };
+        let Security::Tls(client, name) = self.client(name) else { unreachable!("it is TLS") };
+        [StartTls::Server(server), StartTls::Client(client, name)]
     }
 
     fn client_of(&self, name: &str, versions: &[&'static SupportedProtocolVersion]) -> Security {

@@ -100,7 +100,7 @@
 //!
 //! 61 to 66 have their own suite, with the streams.
 //!
-//! # TLS (`tls`, `tls_ends`, `tls_records`)
+//! # TLS (`tls`, `tls_ends`, `tls_records`, `tls_hostile`, `tls_memory`, `start_tls`, `start_tls_failures`)
 //!
 //! 67. `handshake_then_connection_made_with_tls_info`, `data_in_the_same_flight_as_finished_is_delivered`
 //! 68. `handshake_timeout_aborts_and_reports`, `peer_eof_in_handshake`, `garbage_instead_of_hello_sends_alert`,
@@ -109,15 +109,14 @@
 //! 70. `flush_before_shutdown`
 //! 71. `remote_close_notify_still_lets_backlog_flush`
 //! 72. `truncation_is_distinguishable`, `data_after_close_is_discarded_and_lost_none`
-//! 73. `shutdown_timeout_fires_if_the_peer_takes_nothing`;
-//!     missing: `shutdown_timeout_fires_and_timer_is_cancelled_otherwise`
+//! 73. `shutdown_timeout_fires_and_timer_is_cancelled_otherwise`, `shutdown_timeout_fires_if_the_peer_takes_nothing`
 //! 74. `shutdown_while_reading_paused`
 //! 75. `tls_watermark_counts_all_layers`, `limits_zero_on_idle_does_not_pause`
-//! 76. missing: `key_update_answered_without_app_write`
-//! 77. missing: `start_tls_client_server`, `start_tls_with_buffered_client_hello`, `start_tls_while_write_paused`,
+//! 76. `key_update_answered_without_app_write`
+//! 77. `start_tls_client_server`, `start_tls_with_buffered_client_hello`, `start_tls_while_write_paused`,
 //!     `start_tls_failure_gives_connection_lost`, `plaintext_after_starttls_rejected`
 //! 78. not applicable: `tls_over_tls`, since a connection is plain or TLS, and TLS is carried by TCP
-//! 79. missing: `memory_per_idle_tls_connection_below_24_kib`
+//! 79. `memory_per_idle_tls_connection_below_24_kib`
 //!
 //! # Readiness (`mio_backend`)
 //!
@@ -135,12 +134,16 @@ mod mio_backend;
 mod recorder;
 mod server_connect;
 mod simulated;
+mod start_tls;
+mod start_tls_failures;
 mod tcp_read;
 mod tcp_write_flow;
 mod threads_dns_signals;
 mod timers;
 mod tls;
 mod tls_ends;
+mod tls_hostile;
+mod tls_memory;
 mod tls_records;
 mod world;
 

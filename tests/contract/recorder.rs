@@ -106,6 +106,7 @@ pub(crate) enum On<'a> {
     Resumed,
     TimedOut,
     Woken,
+    TlsStarted,
 }
 
 type React = Box<dyn FnMut(On<'_>, &mut Transport<'_, Journal>, &mut Journal)>;
@@ -167,6 +168,10 @@ impl Protocol<Journal> for Recorder {
 
     fn woken(&mut self, transport: &mut Transport<'_, Journal>, journal: &mut Journal) {
         self.told("woken", On::Woken, transport, journal);
+    }
+
+    fn tls_started(&mut self, transport: &mut Transport<'_, Journal>, journal: &mut Journal) {
+        self.told("tls started", On::TlsStarted, transport, journal);
     }
 
     fn connection_lost(&mut self, _: &mut Loop<'_, Journal>, journal: &mut Journal, lost: Lost) {

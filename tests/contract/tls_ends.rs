@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use proxy_herd::driver::sim::Weather;
+use proxy_herd::driver::sim::{Ending, Weather};
+use proxy_herd::event_loop::Transport;
 
 use crate::certificates::Authority;
-use crate::recorder::{On, Recorder, echo, listen_only};
+use crate::recorder::{Journal, On, Recorder, echo, listen_only};
 use crate::simulated::Simulated;
 use crate::tls::{NAME, pair};
 use crate::tls_records::Forger;
-use crate::world::{World, bytes, calm, calmly, everywhere, on_sockets};
+use crate::world::{FAR_TOO_MUCH, World, bytes, calm, calmly, everywhere, on_sockets};
 
 #[test]
 fn close_says_close_notify() {
@@ -193,6 +194,39 @@ fn pause_while_tls_data_is_buffered_loses_nothing() {
 }
 
 #[test]
+fn pause_in_connection_made_loses_nothing_of_the_same_flight() {
+    // With the client's last word of the handshake come data, and perhaps its end.
+    for (ends, expected) in [(false, &["made", "data hello"][..]), (true, &["made", "data hello", "eof", "lost"])] {
+        calmly(|world| {
+            let authority = Authority::new();
+            world.serve_with(authority.server(NAME), |name| {
+                Recorder::new(name, |on, transport, _| {
+                    if on == On::Made {
+                        transport.pause_reading();
+                    }
+                })
+            });
+            let mut forger = Forger::on(world.connect(), authority.client(NAME));
+            forger.shake_hands_but_for_the_last_word(world);
+            let mut flight = forger.records();
+            flight.extend(forger.record(b"hello"));
+            if ends {
+                flight.extend(forger.close_notify());
+            }
+            world.send(forger.client, &flight);
+            if ends {
+                world.half_close(forger.client);
+            }
+            world.quiet();
+            world.told("s1", &["made"]);
+            world.with("s1", |transport| transport.resume_reading());
+            world.quiet();
+            world.told("s1", expected);
+        });
+    }
+}
+
+#[test]
 fn tls_watermark_counts_all_layers() {
     calmly(|world| {
         pair(world, listen_only, listen_only);
@@ -273,4 +307,145 @@ fn shutdown_while_reading_paused() {
         world.told("s1", &["made", "lost"]);
         world.told("c", &["made", "eof", "lost"]);
     });
+}
+
+#[test]
+fn shutdown_timeout_fires_and_timer_is_cancelled_otherwise() {
+    // A peer that takes what was left to send, late but in time; then somebody else has its place in the tables.
+    calm(|world| {
+        let authority = Authority::new();
+        world.serve_with(authority.server(NAME), |name| {
+            Recorder::new(name, |on, transport, _| {
+                if on == On::Data(b"bye") {
+                    transport.set_close_timeout(Duration::from_secs(2));
+                    transport.write(&bytes(1_000_000));
+                    transport.close();
+                }
+            })
+        });
+        for (waits, end) in [(1_900, "lost"), (2_100, "lost TimedOut")] {
+            let mut forger = Forger::connect(world, &authority);
+            world.stop_reading(forger.client);
+            forger.send(world, &[b"bye"], &[]);
+            world.sim().run_for(Duration::from_millis(waits));
+            world.go_on_reading(forger.client);
+            world.quiet();
+            let who = if end == "lost" { "s1" } else { "s3" };
+            world.told(who, &["made", "data bye", end]);
+            Forger::connect(world, &authority);
+            world.sim().run_for(Duration::from_secs(60));
+            world.told(if end == "lost" { "s2" } else { "s4" }, &["made"]);
+        }
+    });
+}
+
+#[test]
+fn close_tells_nobody_what_had_come_already() {
+    // Data and the peer's end in one piece, and in the middle of them a close: asyncio calls from inside of it.
+    calmly(|world| {
+        let authority = Authority::new();
+        world.serve_with(authority.server(NAME), |name| {
+            Recorder::new(name, |on, transport, journal| {
+                if let On::Data(_) = on {
+                    journal.note("s1", "closes");
+                    transport.close();
+                    journal.note("s1", "has closed");
+                }
+            })
+        });
+        let mut forger = Forger::connect(world, &authority);
+        let end = [forger.record(b"x"), forger.close_notify()].concat();
+        forger.send(world, &[], &end);
+        world.told("s1", &["made", "data x", "closes", "has closed", "lost"]);
+    });
+}
+
+#[test]
+fn the_peers_end_is_not_told_after_close() {
+    calmly(|world| {
+        let authority = Authority::new();
+        world.serve_with(authority.server(NAME), |name| {
+            Recorder::new(name, |on, transport, _| {
+                if let On::Data(_) = on {
+                    transport.write(&bytes(FAR_TOO_MUCH));
+                    transport.close();
+                }
+            })
+        });
+        let mut forger = Forger::connect(world, &authority);
+        forger.hear_all(world);
+        world.stop_reading(forger.client);
+        forger.send(world, &[b"x"], &[]);
+        // It is not done with sending yet, and now the peer has more to say, and ends.
+        let end = [forger.record(b"one more"), forger.close_notify()].concat();
+        forger.send(world, &[], &end);
+        world.half_close(forger.client);
+        world.go_on_reading(forger.client);
+        world.until_lost("s1");
+        world.told("s1", &["made", "data x", "lost"]);
+    });
+}
+
+#[test]
+fn close_slowly_throws_away_what_still_comes() {
+    everywhere(|world| {
+        let authority = Authority::new();
+        world.serve_with(authority.server(NAME), |name| {
+            Recorder::new(name, |on, transport, _| {
+                if let On::Data(_) = on {
+                    transport.write(b"bye");
+                    transport.close_slowly(Duration::from_secs(5));
+                }
+            })
+        });
+        let mut forger = Forger::connect(world, &authority);
+        forger.hear_all(world);
+        forger.send(world, &[b"x"], &[]);
+        world.told("s1", &["made", "data x"]);
+        forger.send(world, &[&bytes(10_000), b"and so on"], &[]);
+        let end = forger.close_notify();
+        forger.send(world, &[], &end);
+        world.half_close(forger.client);
+        world.quiet();
+        world.told("s1", &["made", "data x", "lost"]);
+        assert_eq!(forger.hear_all(world), b"bye");
+        assert!(forger.has_heard_the_end());
+        assert_eq!(world.ending(forger.client), Some(Ending::Fin), "no reset has overtaken it");
+    });
+}
+
+#[test]
+fn any_method_after_the_end_is_harmless_on_tls() {
+    type Call = fn(&mut Transport<'_, Journal>);
+    let calls: [Call; 11] = [
+        |transport| transport.close(),
+        |transport| transport.abort(),
+        |transport| transport.reset(),
+        |transport| transport.write(b"too late"),
+        |transport| transport.write_eof(),
+        |transport| transport.pause_reading(),
+        |transport| transport.resume_reading(),
+        |transport| transport.set_write_buffer_limits(0, 0),
+        |transport| transport.set_timeout(Some(Duration::ZERO)),
+        |transport| assert!(transport.tls_info().is_some(), "it can still be asked"),
+        |transport| assert!(transport.is_closing()),
+    ];
+    for end in &calls[..3] {
+        let end = *end;
+        everywhere(|world| {
+            pair(world, listen_only, listen_only);
+            world.quiet();
+            world.with("s1", |transport| {
+                transport.write(b"last words");
+                end(transport);
+                for call in calls.iter().skip(3).chain(&calls[..2]).chain(&calls[3..]) {
+                    call(transport);
+                }
+            });
+            world.quiet();
+            world.told("s1", &["made", "lost"]);
+            let id = world.journal().id("s1");
+            world.enter(|event_loop, _| assert!(event_loop.transport(id).is_none()));
+        });
+    }
 }
