@@ -178,7 +178,7 @@ impl Connection {
 
     /// Bytes that were written and have not been taken by the system, unless it is too late for that.
     pub(super) fn unsent(&self) -> usize {
-        self.outgoing.len() + self.channel.held_back()
+        if self.is_over() { 0 } else { self.outgoing.len() + self.channel.held_back() }
     }
 
     pub(super) fn write(&mut self, data: &[u8], spares: &mut Spares) -> io::Result<()> {

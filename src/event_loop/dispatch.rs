@@ -101,9 +101,9 @@ impl<S> EventLoop<S> {
     }
 
     pub(super) fn wake(&mut self, id: ConnId) {
-        // Before it is open the wish is kept: see `made`.
-        let open = self.hub.live(id).filter(|connection| matches!(connection.phase, Phase::Open));
-        if open.is_some_and(|connection| std::mem::take(&mut connection.wake)) {
+        // Before it is made the wish is kept: see `made`.
+        let made = |connection: &&mut Connection| matches!(connection.phase, Phase::Open | Phase::Upgrading);
+        if self.hub.live(id).filter(made).is_some_and(|connection| std::mem::take(&mut connection.wake)) {
             self.dispatch(id, "woken", |protocol, transport, state| protocol.woken(transport, state));
             self.settle();
         }

@@ -150,8 +150,8 @@ impl<'a, S> Loop<'a, S> {
         self.hub.connections_of(listener)
     }
 
-    /// Has the protocol of `id` called (`woken`) at the next turn, or once its connection is made (or TLS started), so that
-    /// it looks at the state.
+    /// Has the protocol of `id` called (`woken`) at the next turn, or once its connection is made, so that it looks at the
+    /// state.
     pub fn wake(&mut self, id: ConnId) {
         self.hub.wake(id);
     }
