@@ -1,12 +1,13 @@
 //! Promises of the loop's core: the order of calls, turns, cancellation, stopping.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
 
 use proxy_herd::driver::sim::Ending;
-use proxy_herd::event_loop::Loop;
+use proxy_herd::event_loop::{Closed, EventLoop, Loop};
 
 use crate::recorder::{Journal, On, echo, listen_only};
-use crate::world::{calmly, everywhere};
+use crate::world::{LONG, World, calmly, everywhere, on_sockets};
 
 /// Enters a loop and lets it run: what does it note, in which order?
 #[track_caller]
@@ -123,6 +124,97 @@ fn stop_finishes_current_iteration_and_sends_what_was_written() {
         assert_eq!(world.journal().of("call"), ["stop", "same turn"]);
         assert_eq!((world.received(client), world.ending(client)), (b"farewell".as_slice(), Some(Ending::Fin)));
     });
+}
+
+#[test]
+fn stop_finishes_current_iteration_and_keeps_rest() {
+    on_sockets(|world| {
+        world.enter(|event_loop, _| {
+            event_loop.call_soon(|event_loop, journal| {
+                journal.note("call", "stop");
+                event_loop.stop();
+                event_loop.call_soon(note("rest"));
+                event_loop.call_later(millis(1), note("late"));
+            });
+            event_loop.call_soon(note("same turn"));
+            event_loop.call_later(Duration::ZERO, note("due"));
+        });
+        world.loopback().run();
+        assert_eq!(world.journal().of("call"), ["stop", "same turn", "due"]);
+        world.enter(|event_loop, _| event_loop.call_later(millis(2), |event_loop, _| event_loop.stop()));
+        world.loopback().run();
+        assert_eq!(world.journal().of("call"), ["stop", "same turn", "due", "rest", "late"]);
+    });
+}
+
+#[test]
+fn stop_before_run_does_one_nonblocking_iteration() {
+    on_sockets(|world| {
+        world.enter(|event_loop, _| {
+            event_loop.stop();
+            event_loop.call_later(LONG, note("slept"));
+        });
+        world.loopback().run();
+        world.told("call", &[]);
+        world.enter(|event_loop, _| {
+            event_loop.stop();
+            event_loop.call_soon(|event_loop, journal| {
+                journal.note("call", "this turn");
+                event_loop.call_soon(note("the next"));
+            });
+        });
+        world.loopback().run();
+        world.told("call", &["this turn"]);
+    });
+}
+
+#[test]
+fn io_event_after_stop_not_run_twice() {
+    on_sockets(|world| {
+        world.serve(|on, transport, _| {
+            if let On::Data(_) = on {
+                transport.event_loop().stop();
+            }
+        });
+        let clients = [(); 3].map(|()| world.connect());
+        world.quiet();
+        for client in clients {
+            world.send(client, b"x");
+        }
+        let is_told = |world: &dyn World, who: &str| world.journal().count_of(who) > 0;
+        let mut runs_after = 0;
+        let begun = Instant::now();
+        while runs_after < 2 && begun.elapsed() < LONG {
+            // Stopped before it begins, and again by each that is told in it.
+            world.enter(|event_loop, _| event_loop.stop());
+            world.loopback().run();
+            runs_after += usize::from(["s1", "s2", "s3"].into_iter().all(|who| is_told(world, who)));
+        }
+        for who in ["s1", "s2", "s3"] {
+            world.told(who, &["made", "data x"]);
+        }
+    });
+}
+
+#[test]
+fn closed_loop_rejects_scheduling() {
+    let mut event_loop = EventLoop::new(Journal::default(), Instant::now(), SystemTime::now());
+    let remote = event_loop.enter(|event_loop, _| {
+        event_loop.stop();
+        event_loop.remote()
+    });
+    let mine = Arc::new(());
+    let call = || {
+        let mine = Arc::clone(&mine);
+        remote.clone().call_soon_threadsafe(move |_, _| panic!("{mine:?}: nobody is left to call this"))
+    };
+    assert_eq!(call(), Ok(()), "a loop that is stopped may run again");
+    assert_eq!(Arc::strong_count(&mine), 2);
+    drop(event_loop);
+    assert_eq!(Arc::strong_count(&mine), 1, "what waited is dropped");
+    assert_eq!(call(), Err(Closed));
+    assert_eq!(Arc::strong_count(&mine), 1);
+    assert_eq!(Closed.to_string(), "the event loop is closed");
 }
 
 #[test]

@@ -96,10 +96,16 @@ impl Loopback {
         }
     }
 
-    /// Runs the loop until it is stopped.
+    /// Runs the loop until it is stopped; it may go on after that.
     pub(crate) fn run(&mut self) {
-        let mut sockets = self.sockets.take().expect("the loop runs");
+        let sockets = self.sockets.as_mut().expect("the loop runs");
         sockets.run(&mut self.event_loop).expect("the poll works");
+    }
+
+    /// Another handle of a client's socket.
+    pub(crate) fn stream(&self, client: Client) -> TcpStream {
+        let stream = self.clients[client.0].stream.as_ref().expect("it is connected");
+        stream.try_clone().expect("a descriptor")
     }
 
     /// Lets the clients do what they can; true if that was something.

@@ -7,40 +7,41 @@
 //! What can happen both on the simulated network and on real sockets is one body that runs on both (see `world`). Tests
 //! about time and faults are the simulation's, tests about readiness and descriptors are the sockets'. Seeds are printed.
 //!
-//! # The core of the loop (`loop_core`)
+//! # The core of the loop (`loop_core`, `panics`)
 //!
 //! 1. `call_soon_is_fifo`
 //! 2. `callback_scheduled_during_iteration_runs_next_iteration`
 //! 3. `call_soon_does_not_starve_io`
 //! 4. `cancelled_handle_never_runs`
-//! 5. `stop_finishes_current_iteration_and_sends_what_was_written`;
-//!    missing: `stop_finishes_current_iteration_and_keeps_rest`
-//! 6. missing: `stop_before_run_does_one_nonblocking_iteration`
-//! 7. missing: `io_event_after_stop_not_run_twice`
-//! 8. missing: `panic_or_error_in_callback_reaches_handler_and_loop_continues`
-//! 9. missing: `broken_exception_handler_does_not_kill_loop`
-//! 10. missing: `closed_loop_rejects_scheduling`
-//! 11. missing: `close_running_loop_is_error`
+//! 5. `stop_finishes_current_iteration_and_keeps_rest`, `stop_finishes_current_iteration_and_sends_what_was_written`
+//! 6. `stop_before_run_does_one_nonblocking_iteration`
+//! 7. `io_event_after_stop_not_run_twice`
+//! 8. `panic_or_error_in_callback_reaches_handler_and_loop_continues`, `a_panic_is_logged_if_there_is_no_handler`,
+//!    `a_hook_that_panics_is_called_again_and_keeps_no_other_from_it`
+//! 9. `broken_exception_handler_does_not_kill_loop`
+//! 10. `closed_loop_rejects_scheduling`
+//! 11. not applicable: `close_running_loop_is_error`, since a loop that runs is borrowed, and so cannot be dropped
 //!
 //! # Timers (`timers`)
 //!
 //! 12. `timers_fire_in_when_order_not_insertion_order`
 //! 13. `past_and_negative_delays_fire_next_iteration`
 //! 14. `timer_never_early`, `timer_late_by_less_than_a_turn`
-//! 15. missing: `many_cancelled_timers_are_purged`
+//! 15. `many_cancelled_timers_are_purged`, `timers_that_are_always_cancelled_take_no_room`
 //! 16. `huge_delay_is_capped_not_overflowing`
 //! 17. `timer_due_runs_after_already_ready_callbacks`
 //!
 //! # Threads, names, signals (`threads_dns_signals`)
 //!
-//! 18. missing: `threadsafe_wakes_blocked_poll`
-//! 19. missing: `threadsafe_1000_calls_one_wakeup_each_runs_once_in_order`
-//! 20. missing: `executor_result_and_error_delivered_on_loop_thread`
-//! 21. missing: `executor_job_finishing_after_loop_close_is_harmless`
-//! 22. missing: `literal_ip_skips_executor`
-//! 23. missing: `dns_not_blocked_by_full_user_pool`
-//! 24. `signal_runs_as_callback_not_in_handler_context`, `second_add_replaces`, `many_signals_at_once_none_kind_lost`;
-//!     missing: `remove_returns_bool`; not applicable: `sigkill_rejected`, since there is no name for it
+//! 18. `threadsafe_wakes_blocked_poll`
+//! 19. `threadsafe_1000_calls_one_wakeup_each_runs_once_in_order`
+//! 20. `executor_result_and_error_delivered_on_loop_thread`, `a_job_is_done_beside_the_loop`
+//! 21. `executor_job_finishing_after_loop_close_is_harmless`
+//! 22. `literal_ip_skips_executor`
+//! 23. `dns_not_blocked_by_full_user_pool`
+//! 24. `signal_runs_as_callback_not_in_handler_context`, `second_add_replaces`, `remove_returns_bool`,
+//!     `many_signals_at_once_none_kind_lost`, `a_signal_that_nobody_handles_any_more_has_its_default_effect`;
+//!     not applicable: `sigkill_rejected`, since there is no name for it
 //!
 //! # Reading from TCP (`tcp_read`)
 //!
@@ -118,19 +119,57 @@
 //! 78. not applicable: `tls_over_tls`, since a connection is plain or TLS, and TLS is carried by TCP
 //! 79. `memory_per_idle_tls_connection_below_24_kib`
 //!
-//! # Readiness (`mio_backend`)
+//! # Readiness (`readiness`, `mio_backend`)
 //!
-//! 80. missing: `spurious_event_is_harmless`, `eintr_in_poll_is_retried`, `events_capacity_smaller_than_ready`,
-//!     `poll_timeout_recomputed_after_eintr`
-//! 81. missing: `listener_left_with_pending_connections_is_revisited_without_new_edge`
-//! 82. missing: `writable_edge_not_needed_after_short_write_without_wouldblock`
+//! 80. `spurious_event_is_harmless`, `an_edge_of_a_listener_that_somebody_else_has_served_is_harmless`,
+//!     `eintr_in_poll_is_retried`, `poll_timeout_recomputed_after_eintr`, `events_capacity_smaller_than_ready`
+//! 81. `listener_left_with_pending_connections_is_revisited_without_new_edge`
+//! 82. `writable_edge_not_needed_after_short_write_without_wouldblock`
+//!
+//! # Faults of the originals that are not here
+//!
+//! What CPython does (or uvloop, where that is said) though nobody wants it, with the tests that would show it here.
+//!
+//! - `eof_received` after a close of our own, over TLS: missing: `the_peers_end_is_not_told_after_close`
+//! - No `connection_lost` when the handshake of `start_tls` takes too long:
+//!   missing: `start_tls_failure_gives_connection_lost`
+//! - What came together with the request for TLS is lost, and the handshake hangs (cpython#142352, uvloop#707):
+//!   missing: `start_tls_with_buffered_client_hello`
+//! - `start_tls` on a connection whose writing is paused fails (cpython#109051, uvloop#564):
+//!   missing: `start_tls_while_write_paused`
+//! - `pause_reading` in `connection_made` is forgotten (cpython#103607, and uvloop still): `pause_in_connection_made_holds`
+//! - Data after `pause_reading`, over TLS (cpython#89322): `pause_while_tls_data_is_buffered_loses_nothing`
+//! - `writelines` forgets to send the rest (cpython#103462), to pause the protocol (cpython#127655, CVE-2024-12254), that
+//!   the connection is lost (cpython#136234), and what it had to send when the connection was closed (cpython#115514):
+//!   missing: `writelines_obeys_watermarks_and_closed_state`
+//! - `get_write_buffer_size` takes the longer the more was written (cpython#146507):
+//!   missing: `write_buffer_size_is_exact_and_constant_time`
+//! - `close` in `resume_writing` loses the connection twice (cpython#156512): `close_from_resume_writing_gives_one_lost`
+//! - Limits of 0 pause an idle TLS connection for ever: `limits_zero_on_idle_does_not_pause`
+//! - The marks of TLS do not see what waits in TCP: `tls_watermark_counts_all_layers`
+//! - Methods of a TLS transport fail after the second `close` (anyio#1250): `any_method_after_lost_is_harmless`;
+//!   missing: `any_method_after_the_end_is_harmless_on_tls`
+//! - One want of descriptors is reported a hundred times (cpython#151615):
+//!   missing: `emfile_pauses_listener_reports_once_and_recovers`
+//! - Who was accepted when the server closed is left hanging (cpython#109564):
+//!   `close_between_accept_and_made_closes_the_socket`
+//! - `close` delivers data from within, over TLS: missing: `close_tells_nobody_what_had_come_already`
+//! - A cut connection looks like one that has ended in order, over TLS (uvloop, too): `truncation_is_distinguishable`
+//! - Data that comes after a close makes it a failure, over TLS (aiohttp#3477): `data_after_close_is_discarded_and_lost_none`
+//! - A cancelled connect leaves its socket open (cpython#131728, uvloop): `cancel_connect_closes_socket`
+//! - Jobs delay the lookup of names (cpython#112169): `dns_not_blocked_by_full_user_pool`
+//! - Signals are lost when very many come (cpython#74224): `many_signals_at_once_none_kind_lost`
 
 mod certificates;
 mod close_abort;
 mod connecting;
+mod logbook;
 mod loop_core;
 mod loopback;
 mod mio_backend;
+mod only_tcp;
+mod panics;
+mod readiness;
 mod recorder;
 mod server_connect;
 mod simulated;
@@ -145,52 +184,65 @@ mod tls_ends;
 mod tls_hostile;
 mod tls_memory;
 mod tls_records;
+mod unix;
 mod world;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
 #[test]
 fn every_number_has_its_tests_or_a_reason() {
-    let (list, tests) = (list(), tests());
+    let tests = tests();
+    let number = |line: &str| line.split_once(". ").and_then(|(number, _)| number.parse::<u32>().ok());
+    let list = list(|line| number(line).is_some());
+    let numbers: Vec<u32> = list.iter().filter_map(|entry| number(entry)).collect();
     let streams = 61..=66;
-    let expected: BTreeSet<u32> = (1..=82).filter(|number| !streams.contains(number)).collect();
-    assert_eq!(list.keys().copied().collect::<BTreeSet<_>>(), expected);
-    for (number, entry) in &list {
-        for part in entry.split("; ") {
-            let names = names(part);
-            assert!(!names.is_empty(), "{number}. {part}: what is it about?");
-            let elsewhere = part.starts_with("not applicable: ");
-            assert!(!elsewhere || part.contains(", since "), "{number}. {part}: why?");
-            // This word goes away in the commit that fills the last gap.
-            let without = if part.starts_with("missing: ") { names.len() } else { usize::from(elsewhere) };
-            for name in &names[without..] {
-                assert!(tests.contains(name), "{number}. there is no test called {name}");
-            }
+    assert_eq!(numbers, (1..=82).filter(|number| !streams.contains(number)).collect::<Vec<_>>());
+    for entry in &list {
+        let (number, parts) = entry.split_once(". ").expect("that made it an entry");
+        check(number, parts, &tests);
+    }
+}
+
+#[test]
+fn every_fault_has_its_test() {
+    let tests = tests();
+    for entry in list(|line| line.starts_with("- ")) {
+        let (fault, parts) = entry.split_once(": ").unwrap_or_else(|| panic!("what would show this? {entry}"));
+        check(fault, parts, &tests);
+    }
+}
+
+/// Tests must be there, and reasons given.
+fn check(what: &str, parts: &str, tests: &BTreeSet<String>) {
+    for part in parts.split("; ") {
+        let names = names(part);
+        assert!(!names.is_empty(), "{what}: {part}: what is it about?");
+        let elsewhere = part.starts_with("not applicable: ");
+        assert!(!elsewhere || part.contains(", since "), "{what}: {part}: why?");
+        // This word goes away in the commit that fills the last gap.
+        let without = if part.starts_with("missing: ") { names.len() } else { usize::from(elsewhere) };
+        for name in &names[without..] {
+            assert!(tests.contains(name), "{what}: there is no test called {name}");
         }
     }
 }
 
-/// The list in the head of this file: what stands behind each number.
-fn list() -> BTreeMap<u32, String> {
-    let mut list: BTreeMap<u32, String> = BTreeMap::new();
-    let mut last = None;
+/// The entries of the lists in the head of this file that begin with such a line; what belongs to one is indented below it.
+fn list(begins: impl Fn(&str) -> bool) -> Vec<String> {
+    let mut list: Vec<String> = Vec::new();
+    let mut is_open = false;
     for line in include_str!("main.rs").lines().map_while(|line| line.strip_prefix("//!")) {
-        let entry = line.trim().split_once(". ").and_then(|(number, entry)| Some((number.parse().ok()?, entry)));
-        match (entry, last) {
-            (Some((number, entry)), _) => {
-                assert_eq!(list.insert(number, entry.to_owned()), None, "{number} stands there twice");
-                last = Some(number);
-            }
-            (None, Some(number)) if line.starts_with("    ") => {
-                let entry = list.get_mut(&number).expect("it was inserted");
-                entry.push(' ');
-                entry.push_str(line.trim());
-            }
-            _ => last = None,
+        let text = line.trim();
+        is_open = begins(text) || is_open && line.starts_with("   ");
+        match list.last_mut() {
+            _ if begins(text) => list.push(text.to_owned()),
+            Some(entry) if is_open => *entry = format!("{entry} {text}"),
+            _ => {}
         }
     }
+    assert!(!list.is_empty(), "it stands elsewhere");
     list
 }
 

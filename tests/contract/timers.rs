@@ -1,10 +1,12 @@
 //! Promises of timers: their order, never early, no delay too long; and the timeout of a connection.
 
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
+
+use proxy_herd::event_loop::EventLoop;
 
 use crate::loop_core::{check, millis, note};
-use crate::recorder::On;
-use crate::world::{calm, calmly};
+use crate::recorder::{Journal, On};
+use crate::world::{LONG, calm, calmly};
 
 #[test]
 fn timers_fire_in_when_order_not_insertion_order() {
@@ -74,6 +76,61 @@ fn timer_late_by_less_than_a_turn() {
         world.sim().run_for(millis(2));
         assert_eq!(world.journal().of("call"), ["0ns"]);
     });
+}
+
+/// Of so many timers, one for each millisecond, so many are cancelled, from the first on: when would the loop wake up for
+/// the first that it still keeps?
+fn first_kept(event_loop: &mut EventLoop<Journal>, scheduled: u32, cancelled: usize) -> Option<Duration> {
+    let now = event_loop.enter(|event_loop, _| {
+        let calls: Vec<_> =
+            (1..=scheduled).map(|index| event_loop.call_later(index * millis(1), note("timer"))).collect();
+        for call in &calls[..cancelled] {
+            event_loop.cancel(*call);
+        }
+        event_loop.now()
+    });
+    event_loop.next_deadline().map(|when| when - now)
+}
+
+#[test]
+fn many_cancelled_timers_are_purged() {
+    let start = Instant::now();
+    let check = |rounds: &[(u32, usize, Option<u64>)]| {
+        let mut event_loop = EventLoop::new(Journal::default(), start, SystemTime::now());
+        let mut now = start;
+        for (scheduled, cancelled, expected) in rounds {
+            let kept = first_kept(&mut event_loop, *scheduled, *cancelled);
+            assert_eq!(kept, expected.map(millis), "{cancelled} of {scheduled} cancelled");
+            let before = event_loop.state().length();
+            now += LONG;
+            event_loop.advance(now, SystemTime::now());
+            assert_eq!(event_loop.state().length() - before, *scheduled as usize - cancelled, "the others are called");
+            assert_eq!(event_loop.next_deadline(), None);
+        }
+    };
+    check(&[(100, 99, Some(1))]);
+    check(&[(100, 100, Some(1))]);
+    check(&[(101, 50, Some(1))]);
+    check(&[(101, 51, Some(52))]);
+    check(&[(200, 100, Some(1))]);
+    check(&[(200, 101, Some(102))]);
+    check(&[(200, 200, Some(102))]);
+    // Those that came up by themselves count no more.
+    check(&[(100, 100, Some(1)), (101, 50, Some(1)), (101, 51, Some(52))]);
+}
+
+#[test]
+fn timers_that_are_always_cancelled_take_no_room() {
+    let mut event_loop = EventLoop::new(Journal::default(), Instant::now(), SystemTime::now());
+    let memory = allocation_counter::measure(|| {
+        event_loop.enter(|event_loop, _| {
+            for _ in 0..100_000 {
+                let call = event_loop.call_later(LONG, note("never"));
+                event_loop.cancel(call);
+            }
+        });
+    });
+    assert!(memory.bytes_max < 32 * 1024, "{memory:?}");
 }
 
 #[test]
