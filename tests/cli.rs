@@ -4,11 +4,14 @@ mod command;
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::process::Stdio;
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use command::{EMBEDDED, Herd, PATIENCE, check, command, converse, finish, folder, free_address, run, text, until};
+use command::{
+    EMBEDDED, Herd, PATIENCE, Running, check, command, converse, finish, folder, free_address, run, text, until,
+};
 
 // Commands that end by themselves.
 
@@ -223,6 +226,57 @@ fn a_second_signal_ends_at_once() {
     let (code, said) = ball.end();
     assert_eq!(code, Some(1), "{said}");
     assert!(said.ends_with(" WARN proxy_herd::cli::serve is told to stop a second time: exits at once\n"), "{said}");
+}
+
+/// A command that inherits a socket, as from systemd.
+fn activated(herd: &Herd, words: &[&str], socket: impl Into<OwnedFd>) -> Command {
+    let plain = command(&herd.folder, words);
+    let mut activated = Command::new("sh");
+    activated.args(["-c", "LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" \"$@\" 3<&0 0</dev/null"]).arg(plain.get_program());
+    activated.args(plain.get_args()).current_dir(herd.folder.path()).stdin(socket.into());
+    for (variable, _) in plain.get_envs() {
+        activated.env_remove(variable);
+    }
+    activated
+}
+
+#[test]
+fn an_inherited_socket_is_served_before_and_between_servers() {
+    let herd = Herd::new(&["Ball"], &[], EMBEDDED);
+    let socket = TcpListener::bind(herd.clients("Ball")).expect("free");
+    for line in ["before\n", "between\n"] {
+        // Nobody accepts yet.
+        let mut early = TcpStream::connect(herd.clients("Ball")).expect("somebody listens");
+        early.set_read_timeout(Some(PATIENCE)).expect("set");
+        early.write_all(line.as_bytes()).expect("sent");
+        early.shutdown(Shutdown::Write).expect("ended");
+        let mut ball = Running::new(activated(&herd, &["Ball"], socket.try_clone().expect("a descriptor")));
+        let mut reply = String::new();
+        early.read_to_string(&mut reply).expect("a reply, and the end");
+        assert_eq!(reply, format!("? {line}"));
+        ball.wait_for("proxy-herd: talk to Ball");
+        ball.signal("TERM");
+        assert_eq!(ball.end().0, Some(0));
+    }
+}
+
+#[test]
+fn an_inherited_socket_that_no_server_wants_is_told() {
+    let herd = Herd::new(&["Ball"], &[], EMBEDDED);
+    let check_refused = |socket: OwnedFd, expected: String| {
+        let mut command = activated(&herd, &["Ball"], socket);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
+        check(&finish(child), 2, Some(""), &format!("proxy-herd: inherited socket 1: {expected}\n"));
+    };
+    let other = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("free");
+    let address = other.local_addr().expect("bound");
+    let connection = TcpStream::connect(address).expect("it listens");
+    let local = connection.local_addr().expect("connected");
+    let connected = format!("{local} is connected already, and should listen (systemd: Accept=no)");
+    check_refused(connection.into(), connected);
+    check_refused(other.into(), format!("{address} is no address that the topology has this process listen on"));
+    let file = fs::File::open(herd.folder.path().join("topology.json")).expect("it is there");
+    check_refused(file.into(), "fd 3 is not a socket".to_owned());
 }
 
 #[test]

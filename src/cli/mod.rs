@@ -9,6 +9,7 @@ mod check;
 mod client;
 mod demo;
 mod iamat;
+mod inherited;
 pub mod logs;
 mod run;
 mod send;

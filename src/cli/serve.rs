@@ -1,7 +1,7 @@
 //! Servers in the foreground, until a signal: what `run` and `up` have in common.
 //!
 //! SIGTERM and SIGINT drain, a second one exits at once; SIGHUP reads the topology's neighbours again, and only those; SIGUSR1
-//! opens the logs again. The log is flushed at the end of each turn.
+//! opens the logs again. Sockets that were inherited are listened on. The log is flushed at the end of each turn.
 
 use std::process;
 use std::time::{Instant, SystemTime};
@@ -9,11 +9,11 @@ use std::time::{Instant, SystemTime};
 use log::Log;
 
 use super::logs::Logs;
-use super::{Failure, Options, settings, tell};
+use super::{Failure, Options, inherited, settings, tell};
 use crate::driver::Sockets;
 use crate::event_loop::{EventLoop, Loop, Signal};
 use crate::herd::name::ServerName;
-use crate::herd::topology::Topology;
+use crate::herd::topology::{Server, Topology};
 use crate::server::Servers;
 
 /// Serves as the servers `names` of the topology, which has them all.
@@ -21,10 +21,12 @@ pub(super) fn serve(options: &Options, topology: &Topology, names: Vec<ServerNam
     let provider = settings::provider(topology.places())?;
     let servers = Servers::new(topology, &names, provider, settings::seed()?);
     let mut sockets = Sockets::new().map_err(Failure::of_system)?;
+    let served: Vec<_> = names.iter().filter_map(|name| topology.find(name)).collect();
+    inherited::provide(&mut sockets, &served)?;
     let logs = settings::logs(options, &names)?.install(options.level());
 
     let mut event_loop = EventLoop::new(servers, Instant::now(), SystemTime::now());
-    let mut greeting = Some(greeting(topology, &names));
+    let mut greeting = Some(greeting(&served));
     event_loop.before_sleep(move |_, servers: &mut Servers| {
         logs.flush();
         if servers.is_listening()
@@ -74,8 +76,7 @@ fn log_lines(failure: &Failure) {
 }
 
 /// Where the servers listen, and how to talk to the first.
-fn greeting(topology: &Topology, names: &[ServerName]) -> String {
-    let servers: Vec<_> = names.iter().filter_map(|name| topology.find(name)).collect();
+fn greeting(servers: &[&Server]) -> String {
     let mut lines: Vec<String> =
         servers.iter().map(|server| format!("{} listens for clients on {}", server.name, server.clients)).collect();
     if let Some(first) = servers.first() {
