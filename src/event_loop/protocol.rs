@@ -174,6 +174,20 @@ pub trait Protocol<S> {
 }
 
 /// What there is to say of a connection that is gone.
+///
+/// | `why`, by its [`kind`](io::Error::kind) | what happened |
+/// | --- | --- |
+/// | none | `close`, `abort` or `reset` here, or the peer's end in good order |
+/// | `ConnectionRefused`, or another of the system's | no address could be connected to; the text names each with its error |
+/// | `NotFound`, or another of the resolver's | the name has no address |
+/// | `AddrNotAvailable` | no address is of the family of [`Connect::local_addr`](super::Connect::local_addr) |
+/// | `TimedOut` | connecting, the TLS handshake or, after `close`, sending what waited took too long; or the system gave up |
+/// | `ConnectionReset`, `BrokenPipe` | the peer has dropped the connection |
+/// | `UnexpectedEof` | a TLS peer has ended without close_notify, or within its handshake: what came may be cut short |
+/// | `InvalidData` | what came is no TLS, or the peer's certificate is not to be trusted (a `rustls::Error`) |
+/// | `QuotaExceeded` | more than [`Transport::set_write_buffer_cap`] waited to be sent |
+/// | `Other` | a callback has panicked: a [`Panicked`](super::Panicked) |
+/// | any | [`Transport::fail`] |
 #[derive(Debug)]
 pub struct Lost {
     /// Which it was; the name means nothing to the loop any more.
@@ -186,6 +200,46 @@ pub struct Lost {
 }
 
 /// What happens to a connection whose peer has ended its half.
+///
+/// To answer only when all has been said, and not at once:
+///
+/// ```
+/// # use std::net::SocketAddr;
+/// # use std::time::Duration;
+/// #
+/// # use proxy_herd::driver::sim::{Ending, Sim, Weather};
+/// # use proxy_herd::event_loop::{AfterEof, Protocol, ServerSecurity, Transport};
+/// #
+/// struct Count(usize);
+///
+/// impl Protocol<()> for Count {
+///     fn data_received(&mut self, _: &mut Transport<'_, ()>, _: &mut (), data: &[u8]) {
+///         self.0 += data.len();
+///     }
+///
+///     fn eof_received(&mut self, transport: &mut Transport<'_, ()>, _: &mut ()) -> AfterEof {
+///         let (id, answer) = (transport.id(), format!("{} bytes\n", self.0));
+///         transport.event_loop().call_later(Duration::from_secs(1), move |event_loop, _| {
+///             if let Some(mut transport) = event_loop.transport(id) {
+///                 transport.write(answer.as_bytes());
+///                 transport.close();
+///             }
+///         });
+///         AfterEof::KeepOpen
+///     }
+/// }
+///
+/// # let mut sim = Sim::new(7, Weather::rough());
+/// # let address = SocketAddr::from(([127, 0, 0, 1], 7));
+/// # let host = sim.add_host("Goloman", ());
+/// # sim.enter(host, |event_loop, _| event_loop.listen(address, ServerSecurity::Plain, |_: &mut ()| Count(0)));
+/// let client = sim.connect(address);
+/// sim.send(client, b"hello");
+/// sim.half_close(client);
+/// sim.run_for(Duration::from_secs(2));
+/// assert_eq!(sim.received(client), b"5 bytes\n");
+/// assert_eq!(sim.ending(client), Some(Ending::Fin));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum AfterEof {
     /// What is buffered is sent, then the connection is closed. asyncio: a false return value.
@@ -199,6 +253,66 @@ pub enum AfterEof {
 ///
 /// ```text
 /// calls = failed | listening? ( protocol | handshake_failed )* closed
+/// ```
+///
+/// `closed` is late as long as connections live, and does not come when the loop is stopped before.
+///
+/// A server that says where it listens, and counts those who do not speak TLS:
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use std::time::Duration;
+/// #
+/// # use proxy_herd::driver::sim::{Sim, Weather};
+/// # use proxy_herd::event_loop::{Address, Loop, Lost, Protocol, ProtocolFactory, ServerSecurity, Transport};
+/// # use rustls::{ServerConfig, crypto::ring, pki_types::PrivatePkcs8KeyDer};
+/// #
+/// # struct Echo;
+/// #
+/// # impl Protocol<Books> for Echo {
+/// #     fn data_received(&mut self, transport: &mut Transport<'_, Books>, _: &mut Books, data: &[u8]) {
+/// #         transport.write(data);
+/// #     }
+/// # }
+/// #
+/// #[derive(Default)]
+/// struct Books {
+///     address: Option<Address>,
+///     strangers: Vec<String>,
+/// }
+///
+/// struct Entrance;
+///
+/// impl ProtocolFactory<Books> for Entrance {
+///     fn protocol(&mut self, _: &mut Books) -> Box<dyn Protocol<Books>> {
+///         Box::new(Echo)
+///     }
+///
+///     fn listening(&mut self, _: &mut Loop<'_, Books>, books: &mut Books, address: &Address) {
+///         books.address = Some(address.clone());
+///     }
+///
+///     fn handshake_failed(&mut self, _: &mut Loop<'_, Books>, books: &mut Books, lost: &Lost) {
+///         books.strangers.extend(lost.why.as_ref().map(ToString::to_string));
+///     }
+/// }
+///
+/// # let made = rcgen::generate_simple_self_signed(["goloman.example".to_owned()])?;
+/// # let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+/// # let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+/// #     .with_safe_default_protocol_versions()?
+/// #     .with_no_client_auth()
+/// #     .with_single_cert(vec![made.cert.der().clone()], key.into())?;
+/// # let security = ServerSecurity::Tls(Arc::new(config));
+/// let mut sim = Sim::new(7, Weather::rough());
+/// let host = sim.add_host("Goloman", Books::default());
+/// sim.enter(host, |event_loop, _| event_loop.listen(([127, 0, 0, 1], 0), security, Entrance));
+/// let address = sim.state(host).address.clone().expect("the port was the system's choice");
+/// let client = sim.connect(address);
+/// sim.send(client, b"GET / HTTP/1.0\r\n\r\n");
+/// sim.run_for(Duration::from_secs(1));
+/// assert_eq!(sim.state(host).strangers, ["received corrupt message of type InvalidContentType"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait ProtocolFactory<S> {
     /// A connection was accepted: who serves it?
