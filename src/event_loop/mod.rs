@@ -108,6 +108,8 @@ pub struct EventLoop<S> {
     factories: Vec<Option<Box<dyn ProtocolFactory<S>>>>,
     hub: Hub<S>,
     hooks: Vec<Handler<S>>,
+    /// What was due when the turn began; its calls come after those of I/O.
+    due: Vec<(Instant, Due)>,
     /// Somebody may have changed the state since the hooks were called, also outside a turn: they are due once more.
     called: bool,
     /// What a TLS channel decrypts into, one for all.
@@ -123,6 +125,7 @@ impl<S> EventLoop<S> {
             factories: Vec::new(),
             hub: Hub::new(now, wall),
             hooks: Vec::new(),
+            due: Vec::new(),
             called: false,
             plaintext: Vec::new(),
         }
@@ -155,11 +158,14 @@ impl<S> EventLoop<S> {
 
 /// Inputs: what a driver tells the loop.
 impl<S> EventLoop<S> {
-    /// A turn begins: sets the clocks, then makes the calls of `call_soon` and `wake` that were waiting, then those that
-    /// are due.
+    /// A turn begins: sets the clocks, and makes the calls of `call_soon` and `wake` that were waiting.
     pub fn advance(&mut self, now: Instant, wall: SystemTime) {
         self.hub.now = now;
         self.hub.wall = wall;
+        // Before anybody is called: what is set for "now" after this is the next turn's.
+        while let Some(entry) = self.hub.timers.pop_due(now) {
+            self.due.push(entry);
+        }
         for callback in self.hub.mailbox.take() {
             self.hub.call(None, callback);
         }
@@ -170,24 +176,6 @@ impl<S> EventLoop<S> {
                 Some(Ready::Dial(id)) => self.hub.dial_on(id),
                 Some(Ready::Deserted(id)) => self.desert(id),
                 None => break,
-            }
-            self.settle();
-        }
-        // Taken out first: what these set for "now" is the next turn's.
-        let mut due = Vec::new();
-        while let Some(entry) = self.hub.timers.pop_due(now) {
-            due.push(entry);
-        }
-        for (when, due) in due {
-            match due {
-                Due::Call(id) if self.run(id) => {}
-                Due::Call(_) => self.hub.timers.forget_stale(),
-                Due::Deadline(id) if self.hub.deadline_passed(id, when) => self.time_out(id),
-                Due::Deadline(_) => {}
-                Due::Attempt(id) => self.hub.dial_on_in_time(id, when),
-                Due::Bind(listener) => self.hub.bind_again(listener),
-                Due::Accept(listener) => self.hub.accept_again(listener),
-                Due::Grace(listener) => self.hub.abort_clients(listener),
             }
             self.settle();
         }
@@ -332,8 +320,21 @@ impl<S> EventLoop<S> {
         self.hub.mailbox.set_waker(waker);
     }
 
-    /// A turn ends: calls the hooks of `before_sleep`.
+    /// A turn ends: makes the calls that were due when it began, then those of the hooks of `before_sleep`.
     pub fn end_turn(&mut self) {
+        for (when, due) in std::mem::take(&mut self.due) {
+            match due {
+                Due::Call(id) if self.run(id) => {}
+                Due::Call(_) => self.hub.timers.forget_stale(),
+                Due::Deadline(id) if self.hub.deadline_passed(id, when) => self.time_out(id),
+                Due::Deadline(_) => {}
+                Due::Attempt(id) => self.hub.dial_on_in_time(id, when),
+                Due::Bind(listener) => self.hub.bind_again(listener),
+                Due::Accept(listener) => self.hub.accept_again(listener),
+                Due::Grace(listener) => self.hub.abort_clients(listener),
+            }
+            self.settle();
+        }
         self.called = false;
         let mut hooks = std::mem::take(&mut self.hooks);
         for hook in &mut hooks {
