@@ -96,6 +96,7 @@ fn timers(criterion: &mut Criterion) {
                 bare.event_loop.enter(|event_loop, _| event_loop.call_later(TICK, count));
                 bare.now += TICK;
                 bare.event_loop.advance(bare.now, bare.wall);
+                bare.event_loop.end_turn();
             });
             assert!(*bare.event_loop.state() > 0, "they were called");
         });

@@ -36,6 +36,8 @@
 //!   as it runs. None of the three is counted, locked or taken out and put back.
 //! - Callbacks never nest: what a callback leads to is called after it has returned.
 //! - `connection_lost` comes exactly once for every connect and every accept.
+//! - One thread makes all calls; what other threads do, look names up or do jobs, comes back as a call. A callback that panics
+//!   costs its connection, never the loop.
 //! - A connection is named by index and generation: a name that was kept too long finds nobody.
 //! - Time is an argument; only a driver and the command read clocks. `event_loop`, `places`, `herd` and `wire` do no I/O.
 //! - Of two reports about a client the greater in a total order stays: servers that have heard the same know the same.
@@ -48,9 +50,13 @@
 //!
 //! 1. [`herd`]: `position`, `timestamp`, `command`, `report`, `directory`, `node`: what a line means; then `topology`.
 //! 2. [`wire`]: `lines`, then HTTP.
-//! 3. [`event_loop`]: [`Protocol`](event_loop::Protocol), [`Transport`](event_loop::Transport),
-//!    [`EventLoop`](event_loop::EventLoop).
-//! 4. [`driver`]: [`Sockets`](driver::Sockets), who makes the turns; [`sim`](driver::sim), the same for tests, without a network.
+//! 3. [`event_loop`]: what asyncio's words are here, and what a turn is; then [`Protocol`](event_loop::Protocol),
+//!    [`Transport`](event_loop::Transport), [`Loop`](event_loop::Loop), [`EventLoop`](event_loop::EventLoop). Its own files:
+//!    `dispatch`; `hub`, `connection`, `channel` with `buffer`; `connecting` with `dial`, `listener`, `schedule` with `timers`;
+//!    `panics`, `remote`.
+//! 4. [`driver`]: [`Sockets`](driver::Sockets), who makes the turns, with `stream` and `listening` (and `socket_file`),
+//!    `attempts`; `signals`; `pool`, and on it `resolver` and `executor`; [`sim`](driver::sim), the same for tests, without a
+//!    network.
 //! 5. [`server`]: `session`, `peer`, `lookup`, and the limits.
 //! 6. [`places`]: questions, answers, and the built-in data that stands in for Google.
 //! 7. [`cli`]: how it is started, and the demo.

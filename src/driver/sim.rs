@@ -87,12 +87,14 @@ impl<S> Sim<S> {
         id
     }
 
-    /// Lets the resolver know a name. Names that nobody made known are not found.
+    /// Lets the resolver know a name, with its addresses in the resolver's order; replaces what it was. Names that nobody
+    /// made known are not found.
     pub fn name(&mut self, name: &str, addresses: impl IntoIterator<Item = IpAddr>) {
         self.network.names.insert(name.to_owned(), addresses.into_iter().collect());
     }
 
-    /// Lends a host's loop and state to `visit`, in a turn of its own.
+    /// Lends a host's loop and state to `visit`, in a turn of its own, which makes the calls that are due, too. No time
+    /// passes.
     ///
     /// # Panics
     ///
@@ -118,7 +120,7 @@ impl<S> Sim<S> {
         matches!(self.hosts[host.0].process, Process::Running(_))
     }
 
-    /// Sets a host's wall clock; it goes on from there.
+    /// Sets a host's wall clock; it goes on from there. What the loop times, [`Loop::now`], is the simulation's.
     pub fn set_wall_clock(&mut self, host: HostId, wall: SystemTime) {
         self.hosts[host.0].set_wall_clock(wall, &self.network);
     }

@@ -31,7 +31,7 @@ use super::token::{self, Subject};
 use super::waker;
 use crate::event_loop::{ConnId, EventLoop, ListenerId, Request};
 
-/// The driver: one poll, all sockets of one loop.
+/// The driver: one poll, all sockets of one loop. Dropped, it closes them. The [room](super) has an example.
 pub struct Sockets {
     poll: Poll,
     events: Events,
@@ -96,8 +96,8 @@ impl Sockets {
     }
 
     /// Gives a socket that listens already, of TCP or Unix: when the loop asks to listen on its very address, this one is
-    /// used. So a process can inherit its sockets, and a test can know its ports before it starts. The file of such a Unix
-    /// socket is left alone when it is closed.
+    /// used, its backlog as it is. So a process can inherit its sockets, and a test can know its ports before it starts. The
+    /// file of such a Unix socket is left alone when it is closed. asyncio: `create_server(sock=...)`.
     pub fn provide(&mut self, listener: impl Into<OwnedFd>) {
         self.listening.provide(listener.into());
     }

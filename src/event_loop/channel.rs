@@ -22,6 +22,26 @@ use rustls::{ClientConfig, ClientConnection, ServerConfig, ServerConnection};
 use super::buffer::WriteBuffer;
 
 /// How a connection that we make is protected.
+///
+/// What is trusted is the configuration's business; with the public authorities:
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use proxy_herd::event_loop::Security;
+/// use rustls::crypto::ring;
+/// use rustls::{ClientConfig, RootCertStore};
+///
+/// let roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+/// let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+///     .with_safe_default_protocol_versions()?
+///     .with_root_certificates(roots)
+///     .with_no_client_auth();
+/// let security = Security::Tls(Arc::new(config), "maps.googleapis.com".try_into()?);
+/// # let Security::Tls(_, name) = security else { panic!("it is TLS") };
+/// # assert_eq!(name.to_str(), "maps.googleapis.com");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub enum Security {
     /// Plain TCP.
@@ -40,6 +60,75 @@ pub enum ServerSecurity {
 }
 
 /// Who speaks first in a TLS handshake on a connection that stands already.
+///
+/// As mail servers do it: the client says `STARTTLS`, the server `go`, and then the client speaks TLS.
+///
+/// ```
+/// # use std::{net::SocketAddr, sync::Arc, time::Duration};
+/// # use proxy_herd::{driver::sim::{Sim, Weather}, event_loop::*};
+/// # use rustls::{ClientConfig, RootCertStore, ServerConfig, crypto::ring, pki_types::PrivatePkcs8KeyDer};
+/// #
+/// struct Upgrade {
+///     start: StartTls,
+///     /// What came in the clear.
+///     clear: Vec<u8>,
+/// }
+///
+/// impl Protocol<Vec<u8>> for Upgrade {
+///     fn connection_made(&mut self, transport: &mut Transport<'_, Vec<u8>>, _: &mut Vec<u8>) {
+///         if let StartTls::Client(..) = self.start {
+///             transport.write(b"STARTTLS\n");
+///         }
+///     }
+///
+///     fn data_received(&mut self, transport: &mut Transport<'_, Vec<u8>>, secrets: &mut Vec<u8>, data: &[u8]) {
+///         if transport.tls_info().is_some() {
+///             return secrets.extend_from_slice(data);
+///         }
+///         self.clear.extend_from_slice(data);
+///         let Some(end) = self.clear.iter().position(|byte| *byte == b'\n') else { return };
+///         if let StartTls::Server(_) = self.start {
+///             transport.write(b"go\n");
+///         }
+///         transport.start_tls(self.start.clone(), &self.clear[end + 1..]);
+///     }
+///
+///     fn tls_started(&mut self, transport: &mut Transport<'_, Vec<u8>>, _: &mut Vec<u8>) {
+///         if let StartTls::Client(..) = self.start {
+///             transport.write(b"my password");
+///         }
+///     }
+/// }
+///
+/// # let made = rcgen::generate_simple_self_signed(["goloman.example".to_owned()])?;
+/// # let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+/// # let server = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+/// #     .with_safe_default_protocol_versions()?
+/// #     .with_no_client_auth()
+/// #     .with_single_cert(vec![made.cert.der().clone()], key.into())?;
+/// # let mut roots = RootCertStore::empty();
+/// # roots.add(made.cert.der().clone())?;
+/// # let client = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+/// #     .with_safe_default_protocol_versions()?
+/// #     .with_root_certificates(roots)
+/// #     .with_no_client_auth();
+/// # let mut sim = Sim::new(7, Weather::rough());
+/// # let address = SocketAddr::from(([127, 0, 0, 1], 25));
+/// # let [goloman, hands] = ["Goloman", "Hands"].map(|name| sim.add_host(name, Vec::new()));
+/// let server = StartTls::Server(Arc::new(server));
+/// sim.enter(goloman, |event_loop, _| {
+///     let factory = move |_: &mut Vec<u8>| Upgrade { start: server.clone(), clear: Vec::new() };
+///     event_loop.listen(address, ServerSecurity::Plain, factory);
+/// });
+/// let client = StartTls::Client(Arc::new(client), "goloman.example".try_into()?);
+/// sim.enter(hands, |event_loop, _| {
+///     event_loop.connect(address, Security::Plain, Upgrade { start: client, clear: Vec::new() });
+/// });
+/// sim.run_for(Duration::from_secs(2));
+/// assert_eq!(sim.state(goloman), b"my password");
+/// assert!(!sim.trace().as_str().contains("password"), "it was sent as it is");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub enum StartTls {
     /// We do; the server's certificate must be good for this name.
@@ -48,7 +137,7 @@ pub enum StartTls {
     Server(Arc<ServerConfig>),
 }
 
-/// What was agreed on in a TLS handshake.
+/// What was agreed on in a TLS handshake; all is `None` before it is done.
 #[derive(Clone, Copy, Debug)]
 pub struct TlsInfo<'a> {
     /// The version, as `TLSv1_3`.

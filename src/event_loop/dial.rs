@@ -14,12 +14,13 @@ use std::time::{Duration, Instant};
 use super::address::Address;
 use super::channel::Security;
 
-/// Where to connect to.
+/// Where to connect to. Made of a `SocketAddr`, of a path, or of a name and a port, as `("kiwi.cs.ucla.edu", 80)`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Target {
     /// This address: nothing is looked up.
     Address(Address),
-    /// A name, looked up on the resolver's threads, and a port. An IP address as text is not looked up.
+    /// A name, looked up on the resolver's threads, and a port. An IP address as text is not looked up. Nothing found is
+    /// kept: the next connection asks the system again.
     Name(String, u16),
 }
 
@@ -50,12 +51,37 @@ impl From<(&str, u16)> for Target {
 /// A connection to be made, and how: the arguments of asyncio's
 /// [`create_connection`](https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.create_connection).
 ///
+/// A name with two addresses, and nothing comes back from the first, as where IPv6 leads nowhere: the second is tried after
+/// 250 ms, not after minutes.
+///
 /// ```
-/// use std::time::Duration;
+/// # use std::{net::SocketAddr, time::Duration};
+/// # use proxy_herd::{driver::sim::*, event_loop::*};
+/// #
+/// struct Hello;
 ///
-/// use proxy_herd::event_loop::{Connect, Security};
+/// impl Protocol<String> for Hello {
+///     fn connection_made(&mut self, transport: &mut Transport<'_, String>, made: &mut String) {
+///         *made = format!("{:?}", transport.peer_addr());
+///     }
 ///
-/// let patient = Connect::to(("kiwi.cs.ucla.edu", 80)).timeout(Duration::from_secs(30));
+///     fn data_received(&mut self, _: &mut Transport<'_, String>, _: &mut String, _: &[u8]) {}
+/// }
+///
+/// # let mut sim = Sim::new(7, Weather::default());
+/// # let host = sim.add_host("Goloman", String::new());
+/// let (six, four) = (SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], 7)), SocketAddr::from(([127, 0, 0, 1], 7)));
+/// sim.name("goloman.example", [six.ip(), four.ip()]);
+/// sim.ignore(six);
+/// sim.enter(host, |event_loop, _| {
+///     event_loop.listen(four, ServerSecurity::Plain, |_: &mut String| Hello);
+///     let connect = Connect::to(("goloman.example", 7)).timeout(Duration::from_secs(30));
+///     event_loop.connect_with(connect, Hello);
+/// });
+/// sim.run_for(Duration::from_millis(240));
+/// assert_eq!(*sim.state(host), "");
+/// sim.run_for(Duration::from_millis(20));
+/// assert_eq!(*sim.state(host), "Some(127.0.0.1:7)");
 /// ```
 #[derive(Clone, Debug)]
 pub struct Connect {

@@ -73,25 +73,27 @@ impl<'a, S> Loop<'a, S> {
         Self { hub }
     }
 
-    /// The loop's clock: when this turn began. asyncio: `time`.
+    /// The loop's clock: when this turn began. It stands still within a turn. asyncio: `time`.
     pub fn now(&self) -> Instant {
         self.hub.now
     }
 
-    /// The system's clock, read when this turn began.
+    /// The system's clock, read when this turn began. It may jump, also backwards: nothing of the loop's is timed by it.
     pub fn wall_clock(&self) -> SystemTime {
         self.hub.wall
     }
 
-    /// The connection of that name, or `None` if it is gone.
+    /// The connection of that name, or `None` if it is gone. What is done to it is done at once, what its protocol has to be
+    /// told follows when the callback under way has returned.
     pub fn transport(&mut self, id: ConnId) -> Option<Transport<'_, S>> {
         self.hub.live(id)?;
         Some(Transport::new(id, self.hub))
     }
 
     /// Connects `protocol`, by name through the resolver's threads and to all addresses by Happy Eyeballs (RFC 8305).
-    /// What comes of it is told to the protocol: `connection_made`, or `connection_lost` with the reason.
-    /// asyncio: `create_connection`.
+    /// What comes of it is told to the protocol: `connection_made`, or `connection_lost` with the reason (see
+    /// [`Lost`](super::Lost)); neither comes before the callback under way has returned. The name is good at once: what is
+    /// written before the connection stands waits for it. asyncio: `create_connection`, `create_unix_connection`.
     pub fn connect(
         &mut self,
         target: impl Into<Target>,
@@ -101,13 +103,16 @@ impl<'a, S> Loop<'a, S> {
         self.connect_with(Connect::to(target).security(security), protocol)
     }
 
-    /// The same, with more to say.
+    /// Connects, with more to say: see [`Connect`], which has an example.
     pub fn connect_with(&mut self, connect: Connect, protocol: impl Protocol<S> + 'static) -> ConnId {
         self.hub.connect(connect, Box::new(protocol))
     }
 
     /// Listens on `address`; each connection gets a protocol from `factory`, which is also told whether it worked.
-    /// An address in use is tried again for 2 s. asyncio: `create_server`.
+    /// An address in use is tried again for 2 s, then [`ProtocolFactory::failed`] is told; where it listens is told to
+    /// [`ProtocolFactory::listening`]. asyncio: `create_server`, `create_unix_server`.
+    ///
+    /// An IPv6 address is IPv6's alone (asyncio's way, too): to listen on all of both families, listen twice.
     pub fn listen(
         &mut self,
         address: impl Into<Address>,
@@ -117,7 +122,7 @@ impl<'a, S> Loop<'a, S> {
         self.listen_with(Listen::on(address).security(security), factory)
     }
 
-    /// The same, with more to say.
+    /// Listens, with more to say: see [`Listen`], which has an example.
     pub fn listen_with(&mut self, listen: Listen, factory: impl ProtocolFactory<S> + 'static) -> ListenerId {
         self.hub.listen(listen, Box::new(factory))
     }
@@ -131,37 +136,152 @@ impl<'a, S> Loop<'a, S> {
     /// Stops listening and gives the connections `grace` to end by themselves: those that are left then are aborted. So
     /// [`ProtocolFactory::closed`] comes soon after that at the latest. In asyncio: `Server.close`, then `wait_closed` with
     /// a timeout, then `abort_clients`.
+    ///
+    /// ```
+    /// # use std::{net::SocketAddr, time::Duration};
+    /// # use proxy_herd::{driver::sim::*, event_loop::*};
+    /// #
+    /// # struct Echo;
+    /// #
+    /// # impl Protocol<bool> for Echo {
+    /// #     fn data_received(&mut self, transport: &mut Transport<'_, bool>, _: &mut bool, data: &[u8]) {
+    /// #         transport.write(data);
+    /// #     }
+    /// # }
+    /// #
+    /// struct Entrance;
+    ///
+    /// impl ProtocolFactory<bool> for Entrance {
+    ///     fn protocol(&mut self, _: &mut bool) -> Box<dyn Protocol<bool>> {
+    ///         Box::new(Echo)
+    ///     }
+    ///
+    ///     fn closed(&mut self, event_loop: &mut Loop<'_, bool>, is_closed: &mut bool) {
+    ///         *is_closed = true;
+    ///         event_loop.stop();
+    ///     }
+    /// }
+    ///
+    /// # let mut sim = Sim::new(7, Weather::rough());
+    /// # let address = SocketAddr::from(([127, 0, 0, 1], 7));
+    /// # let host = sim.add_host("Goloman", false);
+    /// let listener = sim.enter(host, |event_loop, _| event_loop.listen(address, ServerSecurity::Plain, Entrance));
+    /// let (leaves, stays) = (sim.connect(address), sim.connect(address));
+    /// sim.run_for(Duration::from_secs(1));
+    /// sim.enter(host, |event_loop, _| event_loop.shut_down(listener, Duration::from_secs(10)));
+    /// sim.half_close(leaves);
+    /// sim.run_for(Duration::from_secs(9));
+    /// assert_eq!((sim.ending(leaves), sim.ending(stays)), (Some(Ending::Fin), None));
+    /// sim.run_for(Duration::from_secs(2));
+    /// assert!(*sim.state(host) && sim.ending(stays).is_some());
+    /// ```
     pub fn shut_down(&mut self, listener: ListenerId, grace: Duration) {
         self.hub.shut_down(listener, grace);
     }
 
-    /// Closes every connection that a listener has accepted. asyncio: `Server.close_clients` (3.13).
+    /// [Closes](Transport::close) every connection that a listener has accepted; the listener stays.
+    /// asyncio: `Server.close_clients` (3.13).
     pub fn close_clients(&mut self, listener: ListenerId) {
         self.hub.close_clients(listener);
     }
 
-    /// Aborts every connection that a listener has accepted. asyncio: `Server.abort_clients` (3.13).
+    /// [Aborts](Transport::abort) every connection that a listener has accepted; the listener stays.
+    /// asyncio: `Server.abort_clients` (3.13).
     pub fn abort_clients(&mut self, listener: ListenerId) {
         self.hub.abort_clients(listener);
     }
 
-    /// The connections that a listener has accepted and that are not over, the listener's end notwithstanding.
+    /// The connections that a listener has accepted and that are not over, the listener's end notwithstanding. Takes time in
+    /// proportion to all connections of the loop.
     pub fn connections_of(&self, listener: ListenerId) -> Vec<ConnId> {
         self.hub.connections_of(listener)
     }
 
-    /// Has the protocol of `id` called (`woken`) at the next turn, or once its connection is made, so that it looks at the
-    /// state.
+    /// Has the protocol of `id` called ([`woken`](Protocol::woken)) at the next turn, or once its connection is made, so that
+    /// it looks at the state: how one protocol tells another. Nothing happens if the connection is gone by then.
+    ///
+    /// ```
+    /// # use std::{net::SocketAddr, time::Duration};
+    /// # use proxy_herd::{driver::sim::*, event_loop::*};
+    /// #
+    /// /// Who waits, and what there is to say.
+    /// #[derive(Default)]
+    /// struct News(Vec<ConnId>, String);
+    ///
+    /// struct Reader;
+    ///
+    /// impl Protocol<News> for Reader {
+    ///     fn connection_made(&mut self, transport: &mut Transport<'_, News>, news: &mut News) {
+    ///         news.0.push(transport.id());
+    ///     }
+    ///
+    ///     fn data_received(&mut self, transport: &mut Transport<'_, News>, news: &mut News, data: &[u8]) {
+    ///         news.1.push_str(&String::from_utf8_lossy(data));
+    ///         let mut event_loop = transport.event_loop();
+    ///         news.0.iter().for_each(|id| event_loop.wake(*id));
+    ///     }
+    ///
+    ///     fn woken(&mut self, transport: &mut Transport<'_, News>, news: &mut News) {
+    ///         transport.write(format!("{} bytes of news\n", news.1.len()).as_bytes());
+    ///     }
+    /// }
+    ///
+    /// # let mut sim = Sim::new(7, Weather::default());
+    /// # let address = SocketAddr::from(([127, 0, 0, 1], 7));
+    /// # let host = sim.add_host("Goloman", News::default());
+    /// # sim.enter(host, |event_loop, _| event_loop.listen(address, ServerSecurity::Plain, |_: &mut News| Reader));
+    /// let (reader, writer) = (sim.connect(address), sim.connect(address));
+    /// sim.send(writer, b"it rains");
+    /// sim.run_for(Duration::from_secs(1));
+    /// assert_eq!(sim.received(reader), b"8 bytes of news\n");
+    /// ```
     pub fn wake(&mut self, id: ConnId) {
         self.hub.wake(id);
     }
 
-    /// Calls `callback` at the next turn, in the order of the calls. asyncio: `call_soon`.
+    /// Calls `callback` at the next turn, in the order of the calls, and with I/O in between: what a callback schedules in
+    /// this way never runs in its own turn. asyncio: `call_soon`.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use proxy_herd::driver::sim::{Sim, Weather};
+    /// # let mut sim = Sim::new(7, Weather::default());
+    /// # let host = sim.add_host("Goloman", Vec::new());
+    /// sim.enter(host, |event_loop, order| {
+    ///     event_loop.call_soon(|event_loop, order: &mut Vec<&str>| {
+    ///         order.push("a");
+    ///         event_loop.call_soon(|_, order| order.push("a's child"));
+    ///     });
+    ///     event_loop.call_soon(|_, order| order.push("b"));
+    ///     order.push("now");
+    /// });
+    /// sim.run_for(Duration::from_secs(1));
+    /// assert_eq!(*sim.state(host), ["now", "a", "b", "a's child"]);
+    /// ```
     pub fn call_soon(&mut self, callback: impl FnOnce(&mut Loop<'_, S>, &mut S) + 'static) -> CallId {
         self.hub.call(None, Box::new(callback))
     }
 
-    /// Calls `callback` after `delay`. asyncio: `call_later`.
+    /// Calls `callback` after `delay`, counted from when this turn began; never early, and late by as much as other callbacks
+    /// take. More than 100 years count as 100. asyncio: `call_later`.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use proxy_herd::driver::sim::{Sim, Weather};
+    /// # let mut sim = Sim::new(7, Weather::default());
+    /// # let host = sim.add_host("Goloman", Vec::new());
+    /// sim.enter(host, |event_loop, _| {
+    ///     let late = event_loop.call_later(Duration::from_secs(60), |_, heard: &mut Vec<&str>| heard.push("nothing"));
+    ///     event_loop.call_later(Duration::from_secs(2), move |event_loop, heard| {
+    ///         heard.push("tick");
+    ///         event_loop.cancel(late);
+    ///     });
+    /// });
+    /// sim.run_for(Duration::from_secs(1));
+    /// assert!(sim.state(host).is_empty());
+    /// sim.run_for(Duration::from_secs(100));
+    /// assert_eq!(*sim.state(host), ["tick"]);
+    /// ```
     pub fn call_later(&mut self, delay: Duration, callback: impl FnOnce(&mut Loop<'_, S>, &mut S) + 'static) -> CallId {
         self.call_at(self.hub.after(delay), callback)
     }
@@ -172,7 +292,7 @@ impl<'a, S> Loop<'a, S> {
         self.hub.call(Some(when), Box::new(callback))
     }
 
-    /// Takes a callback back; does nothing if it was called already. asyncio: `Handle.cancel`.
+    /// Takes a callback back, and drops it; does nothing if it was called already. asyncio: `Handle.cancel`.
     pub fn cancel(&mut self, call: CallId) {
         self.hub.cancel(call);
     }
@@ -188,7 +308,7 @@ impl<'a, S> Loop<'a, S> {
     /// processors and at most 32), and not those that look names up. Who cancels the call hears no more of it; a job that
     /// has begun is done all the same. asyncio: `run_in_executor`.
     ///
-    /// ```no_run
+    /// ```
     /// use std::time::{Instant, SystemTime};
     ///
     /// use proxy_herd::driver::Sockets;
@@ -222,8 +342,25 @@ impl<'a, S> Loop<'a, S> {
         self.hub.execute(Box::new(job), Box::new(callback))
     }
 
-    /// Calls `handler` whenever the process gets `signal`, as an ordinary callback; replaces the handler before.
-    /// asyncio: `add_signal_handler`.
+    /// Calls `handler` whenever the process gets `signal`, as an ordinary callback; replaces the handler before. The same
+    /// signal several times before a turn may be one call. asyncio: `add_signal_handler`.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use proxy_herd::{driver::sim::{Sim, Weather}, event_loop::Signal};
+    /// # let mut sim = Sim::new(7, Weather::default());
+    /// # let host = sim.add_host("Goloman", 0);
+    /// sim.enter(host, |event_loop, _| {
+    ///     event_loop.on_signal(Signal::Hangup, |_, count| *count += 1);
+    ///     event_loop.on_signal(Signal::Terminate, |event_loop, _| event_loop.stop());
+    /// });
+    /// for signal in [Signal::Hangup, Signal::Hangup, Signal::Terminate] {
+    ///     sim.signal(host, signal);
+    ///     sim.run_for(Duration::from_secs(1));
+    /// }
+    /// assert_eq!(*sim.state(host), 2);
+    /// assert!(!sim.is_running(host));
+    /// ```
     pub fn on_signal(&mut self, signal: Signal, handler: impl FnMut(&mut Loop<'_, S>, &mut S) + 'static) {
         if self.hub.handlers.insert(signal, Handling::By(Box::new(handler))).is_none() {
             self.hub.requests.push_back(Request::WatchSignal { signal });
@@ -237,13 +374,45 @@ impl<'a, S> Loop<'a, S> {
         !matches!(std::mem::replace(handling, Handling::Default), Handling::Default)
     }
 
-    /// Calls `handler` with every callback that panics, instead of a line in the log; replaces the handler before.
-    /// asyncio: `set_exception_handler`.
+    /// Calls `handler` with every callback that panics, instead of a line in the log; replaces the handler before. The
+    /// panic hook has spoken before that: to stay silent there is its business. asyncio: `set_exception_handler`.
+    ///
+    /// A callback that panics costs its own connection, and no other:
+    ///
+    /// ```
+    /// # use std::{net::SocketAddr, time::Duration};
+    /// # use proxy_herd::{driver::sim::*, event_loop::*};
+    /// #
+    /// struct Hasty;
+    ///
+    /// impl Protocol<Vec<String>> for Hasty {
+    ///     fn data_received(&mut self, transport: &mut Transport<'_, Vec<String>>, _: &mut Vec<String>, data: &[u8]) {
+    ///         transport.write(&data[..5]);
+    ///     }
+    /// }
+    ///
+    /// # let mut sim = Sim::new(7, Weather::default());
+    /// # let address = SocketAddr::from(([127, 0, 0, 1], 7));
+    /// # let host = sim.add_host("Goloman", Vec::new());
+    /// sim.enter(host, |event_loop, _| {
+    ///     event_loop.set_exception_handler(|_, reports: &mut Vec<String>, panicked| reports.push(panicked.to_string()));
+    ///     event_loop.listen(address, ServerSecurity::Plain, |_: &mut Vec<String>| Hasty);
+    /// });
+    /// let (short, long) = (sim.connect(address), sim.connect(address));
+    /// sim.send(short, b"hi");
+    /// sim.send(long, b"hello");
+    /// sim.run_for(Duration::from_secs(1));
+    /// assert_eq!((sim.ending(short), sim.ending(long)), (Some(Ending::Fin), None));
+    /// assert_eq!(sim.received(long), b"hello");
+    /// assert!(sim.state(host)[0].starts_with("data_received of #"));
+    /// ```
     pub fn set_exception_handler(&mut self, handler: impl FnMut(&mut Loop<'_, S>, &mut S, &Panicked) + 'static) {
         self.hub.exception_handler = Some(Box::new(handler));
     }
 
-    /// Stops the loop at the end of this turn; what is scheduled stays, for when it runs again. asyncio: `stop`.
+    /// Stops the loop at the end of this turn, after what was written has had its chance to leave; what is scheduled stays,
+    /// for when it runs again. Connections are told nothing: to end in good order, [`shut_down`](Self::shut_down) the
+    /// listeners first. asyncio: `stop`.
     pub fn stop(&mut self) {
         self.hub.stopped = true;
     }

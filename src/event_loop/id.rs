@@ -5,7 +5,8 @@
 
 use std::fmt;
 
-/// The name of a connection, from `connect` or accept until its `connection_lost` has returned, and never reused.
+/// The name of a connection, from `connect` or accept until its `connection_lost` has returned, and not used again within
+/// 2^32 connections.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnId {
     index: u32,

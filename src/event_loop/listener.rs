@@ -21,12 +21,34 @@ use super::timers::Due;
 /// Where to listen, and how: the arguments of asyncio's
 /// [`create_server`](https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.create_server).
 ///
+/// One at a time; who comes meanwhile waits:
+///
 /// ```
-/// use std::net::SocketAddr;
-///
-/// use proxy_herd::event_loop::Listen;
-///
-/// let small = Listen::on(SocketAddr::from(([127, 0, 0, 1], 11645))).max_connections(100);
+/// # use std::{net::SocketAddr, time::Duration};
+/// # use proxy_herd::{driver::sim::*, event_loop::*};
+/// #
+/// # struct Hello;
+/// #
+/// # impl Protocol<()> for Hello {
+/// #     fn connection_made(&mut self, transport: &mut Transport<'_, ()>, _: &mut ()) {
+/// #         transport.write(b"hello");
+/// #     }
+/// #
+/// #     fn data_received(&mut self, _: &mut Transport<'_, ()>, _: &mut (), _: &[u8]) {}
+/// # }
+/// #
+/// # let mut sim = Sim::new(7, Weather::default());
+/// # let host = sim.add_host("Goloman", ());
+/// let address = SocketAddr::from(([127, 0, 0, 1], 7));
+/// sim.enter(host, |event_loop, _| {
+///     event_loop.listen_with(Listen::on(address).max_connections(1), |_: &mut ()| Hello);
+/// });
+/// let (first, second) = (sim.connect(address), sim.connect(address));
+/// sim.run_for(Duration::from_secs(1));
+/// assert_eq!((sim.received(first), sim.received(second)), (&b"hello"[..], &b""[..]));
+/// sim.half_close(first);
+/// sim.run_for(Duration::from_secs(1));
+/// assert_eq!(sim.received(second), b"hello");
 /// ```
 #[derive(Clone, Debug)]
 pub struct Listen {

@@ -10,9 +10,62 @@
 //! - There is one place where protocols are called: `EventLoop::dispatch`, in `dispatch` (with `lose` beside it, for
 //!   `connection_lost`).
 //! - The loop owns neither sockets nor clocks. A driver does ([`crate::driver`]): it calls the methods under *inputs* with
-//!   what happened, then does what the methods under *outputs* hand out, in turns:
-//!   [`advance`](EventLoop::advance), inputs, [`end_turn`](EventLoop::end_turn), outputs, and sleeps until
-//!   [`next_deadline`](EventLoop::next_deadline).
+//!   what happened, then does what the methods under *outputs* hand out.
+//!
+//! # A turn
+//!
+//! What asyncio calls an iteration. The order is asyncio's; what is not, is said.
+//!
+//! 1. *The driver sleeps* until something has happened, or is due.
+//! 2. What waited for this turn is called, first come, first served: [`Loop::call_soon`], [`Loop::wake`], jobs that are done;
+//!    then what other threads want called. What they schedule in the same way is the next turn's.
+//! 3. I/O: attempts to connect and look-ups that ended, and signals; then reads, one for each connection that has something;
+//!    then accepts, `connection_made` included (asyncio: two iterations later).
+//! 4. What was due when the turn began, the earliest first: [`Loop::call_later`], [`Transport::set_timeout`] and the loop's own
+//!    timeouts. So who has answered in time, while the process was held up, is heard before it would be timed out.
+//! 5. The hooks of [`EventLoop::before_sleep`] (asyncio has none).
+//! 6. Whatever was written leaves, each connection's in one go, and `resume_writing` and, after `close`, `connection_lost` come
+//!    with it (asyncio: from within `write`, or as I/O).
+//!
+//! After each call come those that it has led to, before anything else: pauses, resumptions, losses. [`crate::driver`] says
+//! how much of it there is in a turn, and shows one.
+//!
+//! # From asyncio to here
+//!
+//! The [`Protocol`]'s page says what differs. Without an entry: datagrams, subprocesses, pipes, `sendfile`, `add_reader`.
+//!
+//! | asyncio | here |
+//! | --- | --- |
+//! | `run_forever`, `stop` | [`Sockets::run`](crate::driver::Sockets::run), [`Loop::stop`] |
+//! | `time` | [`Loop::now`]; [`Loop::wall_clock`] |
+//! | `call_soon`, `call_later`, `call_at` | [`Loop::call_soon`], [`Loop::call_later`], [`Loop::call_at`] |
+//! | `Handle.cancel` | [`Loop::cancel`] |
+//! | `call_soon_threadsafe` | [`Loop::remote`], then [`Remote::call_soon_threadsafe`] |
+//! | `run_in_executor`, `to_thread` | [`Loop::run_in_executor`] |
+//! | `getaddrinfo` | [`Target::Name`], within a connect |
+//! | `add_signal_handler`, `remove_signal_handler` | [`Loop::on_signal`], [`Loop::remove_signal_handler`] |
+//! | `set_exception_handler`, its context | [`Loop::set_exception_handler`], [`Panicked`] |
+//! | `create_connection`, `create_unix_connection` | [`Loop::connect`]; arguments: [`Connect`] |
+//! | `create_server`, `create_unix_server` | [`Loop::listen`]; arguments: [`Listen`] |
+//! | their `ssl`, `server_hostname` | [`Security`], [`ServerSecurity`] |
+//! | `create_server(sock=...)` | [`Sockets::provide`](crate::driver::Sockets::provide) |
+//! | `Server.sockets`, `is_serving` | [`ProtocolFactory::listening`], [`ProtocolFactory::failed`] |
+//! | `Server.close`, `close_clients`, `abort_clients` | [`Loop::close_listener`], [`Loop::close_clients`], [`Loop::abort_clients`] |
+//! | `Server.wait_closed`; with a timeout | [`ProtocolFactory::closed`]; [`Loop::shut_down`] |
+//! | `start_tls` | [`Transport::start_tls`] |
+//! | `Protocol`, its callbacks | [`Protocol`], of the same names |
+//! | another protocol's methods, a `Future` between two | the state `S`, and [`Loop::wake`] |
+//! | `WriteTransport`, `ReadTransport`, their methods | [`Transport`], of the same names |
+//! | `get_write_buffer_size` | [`Transport::write_buffer_size`] |
+//! | `is_reading` | none: who paused it knows |
+//! | `get_extra_info`: `peername`, `sockname` | [`Transport::peer_addr`], [`Transport::local_addr`], [`Transport::endpoints`] |
+//! | `ssl_object`, `cipher`, `peercert` | [`Transport::tls_info`] |
+//! | `socket` | none: it is the driver's |
+//! | `BufferedProtocol` | [`Protocol`]: data is lent, never copied |
+//! | an exception in a callback | [`Transport::fail`], or a panic |
+//! | `Task`, `StreamReader`, `wait_for` | not built yet |
+//!
+//! # The files
 //!
 //! Reading order: [`Protocol`], [`Transport`], [`Loop`], this file, `dispatch`; then `hub`, `connection`, `channel`; then
 //! what the hub has in rooms of its own: `connecting` with `dial`, `listener`, `schedule` with `timers`; `panics`, `remote`.
@@ -68,39 +121,26 @@ type ExceptionHandler<S> = Box<dyn FnMut(&mut Loop<'_, S>, &mut S, &Panicked)>;
 
 /// Connections, their protocols and an application's state `S`: see the [module](self).
 ///
-/// [`Sockets`](crate::driver::Sockets) drives it over the network, [`Sim`](crate::driver::Sim) without one. What a driver
-/// does, by hand:
+/// [`Sockets`](crate::driver::Sockets) drives it over the network, [`Sim`](crate::driver::Sim) without one; [`crate::driver`]
+/// has examples of both, and of one by hand. The state is the application's, and the loop's to lend:
 ///
 /// ```
-/// use std::net::SocketAddr;
 /// use std::time::{Instant, SystemTime};
 ///
-/// use proxy_herd::event_loop::{Endpoints, EventLoop, Protocol, Request, ServerSecurity, Transport};
+/// use proxy_herd::driver::Sockets;
+/// use proxy_herd::event_loop::EventLoop;
 ///
-/// struct Echo;
-///
-/// impl Protocol<()> for Echo {
-///     fn data_received(&mut self, transport: &mut Transport<'_, ()>, _: &mut (), data: &[u8]) {
-///         transport.write(data);
-///     }
-/// }
-///
-/// let mut event_loop = EventLoop::new((), Instant::now(), SystemTime::now());
-/// let address = SocketAddr::from(([127, 0, 0, 1], 7));
-/// event_loop.enter(|event_loop, _| event_loop.listen(address, ServerSecurity::Plain, |_: &mut ()| Echo));
-/// let Some(Request::Listen { listener, address, .. }) = event_loop.poll_request() else { panic!("it wants to listen") };
-/// event_loop.listening(listener, address.clone());
-///
-/// event_loop.advance(Instant::now(), SystemTime::now());
-/// assert!(event_loop.wants_accept(listener));
-/// let id = event_loop.accepted(listener, Endpoints::new(address.clone(), address)).expect("it is wanted");
-/// event_loop.received(id, b"hello");
-/// event_loop.end_turn();
-///
-/// assert_eq!(event_loop.next_dirty(), Some(id));
-/// assert_eq!(event_loop.pending(id), b"hello");
-/// event_loop.sent(id, b"hello".len());
-/// assert_eq!(event_loop.pending(id), b"");
+/// let mut event_loop = EventLoop::new(vec!["made"], Instant::now(), SystemTime::now());
+/// event_loop.enter(|event_loop, state| {
+///     state.push("entered");
+///     event_loop.call_soon(|event_loop, state| {
+///         state.push("called");
+///         event_loop.stop();
+///     });
+/// });
+/// Sockets::new()?.run(&mut event_loop)?;
+/// assert_eq!(event_loop.state(), &["made", "entered", "called"]);
+/// # Ok::<(), std::io::Error>(())
 /// ```
 pub struct EventLoop<S> {
     state: S,
@@ -131,7 +171,8 @@ impl<S> EventLoop<S> {
         }
     }
 
-    /// Lends the loop and the state to `visit`, as a callback would get them.
+    /// Lends the loop and the state to `visit`, as a callback would get them; what it has led to is called before this
+    /// returns. A panic of `visit` is the caller's.
     pub fn enter<R>(&mut self, visit: impl FnOnce(&mut Loop<'_, S>, &mut S) -> R) -> R {
         self.called = true;
         let result = visit(&mut Loop::new(&mut self.hub), &mut self.state);
@@ -150,7 +191,8 @@ impl<S> EventLoop<S> {
     }
 
     /// Calls `hook` at the end of every turn, before what was written leaves. What protocols are told while it leaves is
-    /// followed by another turn before the loop sleeps.
+    /// followed by another turn before the loop sleeps. Several are called in the order of adding. Not in asyncio (libuv:
+    /// `uv_prepare_t`).
     pub fn before_sleep(&mut self, hook: impl FnMut(&mut Loop<'_, S>, &mut S) + 'static) {
         self.hooks.push(Box::new(hook));
     }
@@ -322,7 +364,8 @@ impl<S> EventLoop<S> {
 
     /// A turn ends: makes the calls that were due when it began, then those of the hooks of `before_sleep`.
     pub fn end_turn(&mut self) {
-        for (when, due) in std::mem::take(&mut self.due) {
+        let mut due = std::mem::take(&mut self.due);
+        for (when, due) in due.drain(..) {
             match due {
                 Due::Call(id) if self.run(id) => {}
                 Due::Call(_) => self.hub.timers.forget_stale(),
@@ -335,6 +378,7 @@ impl<S> EventLoop<S> {
             }
             self.settle();
         }
+        self.due = due;
         self.called = false;
         let mut hooks = std::mem::take(&mut self.hooks);
         for hook in &mut hooks {

@@ -14,6 +14,9 @@ use super::{ConnId, EventLoop, Loop};
 
 /// A callback has panicked: asyncio's
 /// [context](https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.call_exception_handler) of an exception.
+/// [`Loop::set_exception_handler`] has an example.
+///
+/// Nothing is caught in a program built with `panic = "abort"`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Panicked {
     /// Which, as `data_received`, `a call of the loop` (`call_later` and its kin) or, when a protocol goes, `drop`.

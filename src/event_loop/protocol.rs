@@ -278,7 +278,7 @@ pub enum AfterEof {
 /// #[derive(Default)]
 /// struct Books {
 ///     address: Option<Address>,
-///     strangers: Vec<String>,
+///     strangers: Vec<std::io::ErrorKind>,
 /// }
 ///
 /// struct Entrance;
@@ -293,7 +293,7 @@ pub enum AfterEof {
 ///     }
 ///
 ///     fn handshake_failed(&mut self, _: &mut Loop<'_, Books>, books: &mut Books, lost: &Lost) {
-///         books.strangers.extend(lost.why.as_ref().map(ToString::to_string));
+///         books.strangers.extend(lost.why.as_ref().map(|why| why.kind()));
 ///     }
 /// }
 ///
@@ -311,7 +311,7 @@ pub enum AfterEof {
 /// let client = sim.connect(address);
 /// sim.send(client, b"GET / HTTP/1.0\r\n\r\n");
 /// sim.run_for(Duration::from_secs(1));
-/// assert_eq!(sim.state(host).strangers, ["received corrupt message of type InvalidContentType"]);
+/// assert_eq!(sim.state(host).strangers, [std::io::ErrorKind::InvalidData]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait ProtocolFactory<S> {

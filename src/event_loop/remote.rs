@@ -8,7 +8,8 @@ use std::task::Waker;
 
 use super::Loop;
 
-/// A loop, as other threads know it; clones name the same loop. It does not keep the loop alive.
+/// A loop, as other threads know it; clones name the same loop. It does not keep the loop alive. Nothing else of the loop
+/// may be used by another thread, which the compiler sees to.
 ///
 /// ```
 /// use std::time::{Instant, SystemTime};

@@ -79,7 +79,8 @@ pub enum Request {
     },
 }
 
-/// A signal that a server answers.
+/// A signal that a server answers, with what most take it for. What none of them is cannot be watched: SIGKILL and SIGSTOP
+/// (asyncio raises), and the rest, which servers have no use for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Signal {
     /// SIGHUP: read the configuration again.

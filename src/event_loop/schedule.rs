@@ -18,7 +18,8 @@ pub(super) struct Call<S> {
     job: Option<Job>,
 }
 
-/// Something that blocks or takes long, for another thread.
+/// Something that blocks or takes long, for another thread: see
+/// [`Loop::run_in_executor`](super::Loop::run_in_executor) and [`Request::Execute`].
 pub type Job = Box<dyn FnOnce() + Send>;
 
 impl<S> Hub<S> {

@@ -98,7 +98,8 @@ impl<'a, S> Transport<'a, S> {
         self.endpoints().and_then(|endpoints| endpoints.local.ip())
     }
 
-    /// What was agreed on in the TLS handshake; `None` on plain TCP. asyncio: `get_extra_info("ssl_object")`.
+    /// What was agreed on in the TLS handshake, as far as it is done; `None` on plain TCP. asyncio: `get_extra_info` of
+    /// `"ssl_object"`, `"cipher"`, `"peercert"`.
     pub fn tls_info(&self) -> Option<TlsInfo<'_>> {
         self.connection().channel.info()
     }
@@ -129,8 +130,46 @@ impl<'a, S> Transport<'a, S> {
         self.connection().unsent()
     }
 
-    /// Sets when `pause_writing` is due (more than `high` bytes wait) and `resume_writing` (at most `low`).
-    /// Default: 64 KiB and 16 KiB. asyncio: `set_write_buffer_limits`.
+    /// Sets when `pause_writing` is due (more than `high` bytes wait) and `resume_writing` (at most `low`), and looks at once
+    /// whether one of them is. Default: 64 KiB and 16 KiB. asyncio: `set_write_buffer_limits`.
+    /// ```
+    /// # use std::{net::SocketAddr, time::Duration};
+    /// # use proxy_herd::{driver::sim::*, event_loop::*};
+    /// #
+    /// type Told = Vec<&'static str>;
+    ///
+    /// struct Careful;
+    ///
+    /// impl Protocol<Vec<&'static str>> for Careful {
+    ///     fn connection_made(&mut self, transport: &mut Transport<'_, Told>, told: &mut Told) {
+    ///         transport.set_write_buffer_limits(10, 2);
+    ///         transport.write(b"ten bytes.");
+    ///         assert!(!transport.is_writing_paused());
+    ///         transport.write(b"!");
+    ///         // Known at once; told when this callback has returned.
+    ///         assert!(transport.is_writing_paused() && told.is_empty());
+    ///     }
+    ///
+    ///     fn data_received(&mut self, _: &mut Transport<'_, Told>, _: &mut Told, _: &[u8]) {}
+    ///
+    ///     fn pause_writing(&mut self, _: &mut Transport<'_, Told>, told: &mut Told) {
+    ///         told.push("pause");
+    ///     }
+    ///
+    ///     fn resume_writing(&mut self, transport: &mut Transport<'_, Told>, told: &mut Told) {
+    ///         assert!(transport.write_buffer_size() <= 2);
+    ///         told.push("resume");
+    ///     }
+    /// }
+    ///
+    /// # let mut sim = Sim::new(7, Weather::rough());
+    /// # let address = SocketAddr::from(([127, 0, 0, 1], 7));
+    /// # let host = sim.add_host("Goloman", Vec::new());
+    /// # sim.enter(host, |event_loop, _| event_loop.listen(address, ServerSecurity::Plain, |_: &mut Told| Careful));
+    /// sim.connect(address);
+    /// sim.run_for(Duration::from_secs(1));
+    /// assert_eq!(*sim.state(host), ["pause", "resume"]);
+    /// ```
     ///
     /// # Panics
     ///
@@ -144,7 +183,8 @@ impl<'a, S> Transport<'a, S> {
     }
 
     /// Ends the connection (`QuotaExceeded`) as soon as a write leaves more than `cap` bytes waiting, whoever wrote, and
-    /// more than the high-water mark. Without a cap unless set. Not in asyncio, where a protocol that does not obey `pause_writing` fills the memory.
+    /// more than the high-water mark. Without a cap unless set. Not in asyncio, where a protocol that does not obey
+    /// `pause_writing` fills the memory.
     pub fn set_write_buffer_cap(&mut self, cap: usize) {
         if let Some(connection) = self.hub.live(self.id) {
             connection.rare.write_cap = cap;
@@ -157,37 +197,134 @@ impl<'a, S> Transport<'a, S> {
         self.connection().is_writing_paused()
     }
 
-    /// Sends what waits, within the close timeout, then closes; nothing more is received. asyncio: `close`.
+    /// Sends what waits, within the [close timeout](Self::set_close_timeout), then closes; nothing more is received. A
+    /// connection that does not stand yet is given up. asyncio: `close`.
+    ///
+    /// The peer sees a FIN; or a reset, by the system's own decision, if something of it was not read or comes after that:
+    /// see [`close_slowly`](Self::close_slowly).
     pub fn close(&mut self) {
         self.hub.close(self.id, Phase::Closing(None));
     }
 
-    /// The same, for a peer that is still sending: closing at once would reset the connection, and the reset may overtake
+    /// Closes a connection whose peer is still sending: closing at once would reset the connection, and the reset may overtake
     /// our last words. After the last byte a FIN is sent, and what still comes is thrown away until the peer ends, too,
     /// or `patience` is over, or 256 KiB came. Not in asyncio (nginx: `lingering_close`).
+    /// ```
+    /// # use std::{net::SocketAddr, time::Duration};
+    /// # use proxy_herd::{driver::sim::*, event_loop::*};
+    /// #
+    /// struct Refuse;
+    ///
+    /// impl Protocol<()> for Refuse {
+    ///     fn data_received(&mut self, transport: &mut Transport<'_, ()>, _: &mut (), _: &[u8]) {
+    ///         transport.write(b"too long\n");
+    ///         transport.close_slowly(Duration::from_secs(5));
+    ///     }
+    /// }
+    ///
+    /// # let mut sim = Sim::new(7, Weather::rough());
+    /// # let address = SocketAddr::from(([127, 0, 0, 1], 7));
+    /// # let host = sim.add_host("Goloman", ());
+    /// # sim.enter(host, |event_loop, _| event_loop.listen(address, ServerSecurity::Plain, |_: &mut ()| Refuse));
+    /// let client = sim.connect(address);
+    /// sim.send(client, &[b'x'; 100_000]);
+    /// sim.half_close(client);
+    /// sim.run_for(Duration::from_secs(4));
+    /// assert_eq!(sim.received(client), b"too long\n");
+    /// // With `close`, it is `Reset`; and the words may be lost.
+    /// assert_eq!(sim.ending(client), Some(Ending::Fin));
+    /// ```
     pub fn close_slowly(&mut self, patience: Duration) {
         self.hub.close(self.id, Phase::ClosingSlowly(patience));
     }
 
-    /// Closes at once; what waits is thrown away. The peer sees an end in good order (a FIN), after what the system had
-    /// taken. asyncio: `abort`.
+    /// Closes at once; what waits is thrown away. The peer sees an end as after [`close`](Self::close), behind what the
+    /// system had taken. asyncio: `abort`.
     pub fn abort(&mut self) {
         self.hub.end(self.id, None);
     }
 
-    /// The same, with a reset: so the peer cannot take what it got for all there was. On Unix sockets as `abort`.
+    /// Closes at once, with a reset: so the peer cannot take what it got for all there was. On Unix sockets as `abort`.
     /// Not in asyncio (Node.js: `resetAndDestroy`).
+    /// ```
+    /// # use std::{net::SocketAddr, time::Duration};
+    /// # use proxy_herd::{driver::sim::*, event_loop::*};
+    /// #
+    /// struct Short;
+    ///
+    /// impl Protocol<()> for Short {
+    ///     fn data_received(&mut self, transport: &mut Transport<'_, ()>, _: &mut (), data: &[u8]) {
+    ///         transport.write(b"the first half of ");
+    ///         match data {
+    ///             b"r" => transport.reset(),
+    ///             _ => transport.abort(),
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// # let mut sim = Sim::new(7, Weather::rough());
+    /// # let address = SocketAddr::from(([127, 0, 0, 1], 7));
+    /// # let host = sim.add_host("Goloman", ());
+    /// # sim.enter(host, |event_loop, _| event_loop.listen(address, ServerSecurity::Plain, |_: &mut ()| Short));
+    /// let [one, other] = [b"r", b"a"].map(|letter| {
+    ///     let client = sim.connect(address);
+    ///     sim.send(client, letter);
+    ///     client
+    /// });
+    /// sim.run_for(Duration::from_secs(1));
+    /// assert_eq!((sim.received(one), sim.ending(one)), (&b""[..], Some(Ending::Reset)));
+    /// assert_eq!((sim.received(other), sim.ending(other)), (&b""[..], Some(Ending::Fin)));
+    /// ```
     pub fn reset(&mut self) {
         self.hub.reset(self.id);
     }
 
-    /// Closes at once, and has `connection_lost` say why: what asyncio makes of an exception in a callback.
+    /// Closes at once, as [`abort`](Self::abort), and has `connection_lost` say why: what asyncio makes of an exception in a
+    /// callback.
     pub fn fail(&mut self, why: io::Error) {
         self.hub.end(self.id, Some(why));
     }
 
     /// Hands the connection to another protocol, as soon as this callback has returned: from then on, that one is called,
     /// `connection_lost` included, but without a `connection_made`. This one is dropped. asyncio: `set_protocol`.
+    /// What was given to this protocol and is the next one's business has to be handed over, too:
+    ///
+    /// ```
+    /// # use std::{net::SocketAddr, time::Duration};
+    /// # use proxy_herd::{driver::sim::*, event_loop::*};
+    /// #
+    /// struct Echo;
+    ///
+    /// impl Protocol<()> for Echo {
+    ///     fn data_received(&mut self, transport: &mut Transport<'_, ()>, _: &mut (), data: &[u8]) {
+    ///         transport.write(data);
+    ///     }
+    /// }
+    ///
+    /// /// Who comes says a name first.
+    /// #[derive(Default)]
+    /// struct Greet(Vec<u8>);
+    ///
+    /// impl Protocol<()> for Greet {
+    ///     fn data_received(&mut self, transport: &mut Transport<'_, ()>, state: &mut (), data: &[u8]) {
+    ///         self.0.extend_from_slice(data);
+    ///         let Some(end) = self.0.iter().position(|byte| *byte == b'\n') else { return };
+    ///         let (name, rest) = self.0.split_at(end + 1);
+    ///         transport.writelines([b"hello ", name]);
+    ///         Echo.data_received(transport, state, rest);
+    ///         transport.set_protocol(Echo);
+    ///     }
+    /// }
+    ///
+    /// # let mut sim = Sim::new(7, Weather::rough());
+    /// # let address = SocketAddr::from(([127, 0, 0, 1], 7));
+    /// # let host = sim.add_host("Goloman", ());
+    /// # sim.enter(host, |event_loop, _| event_loop.listen(address, ServerSecurity::Plain, |_: &mut ()| Greet::default()));
+    /// let client = sim.connect(address);
+    /// sim.send(client, b"Ann\nHow are you?\n");
+    /// sim.run_for(Duration::from_secs(1));
+    /// assert_eq!(sim.received(client), b"hello Ann\nHow are you?\n");
+    /// ```
     pub fn set_protocol(&mut self, protocol: impl Protocol<S> + 'static) {
         if self.hub.live(self.id).is_some() {
             self.hub.newborns.push_back((self.id, Box::new(protocol)));
@@ -196,29 +333,97 @@ impl<'a, S> Transport<'a, S> {
 
     /// Puts TLS on this connection: what was written before leaves as it is, whatever is written now is encrypted. No data
     /// comes until the handshake is done, which [`Protocol::tls_started`] tells; if it fails, or is not done within 10 s,
-    /// `connection_lost` tells why. A timeout that was set is taken back. asyncio: `start_tls`.
+    /// `connection_lost` tells why. A timeout that was set is taken back. On a connection that does not stand yet it does
+    /// nothing. asyncio: `start_tls`.
     ///
     /// `leftover` is what the protocol was given already and has not used: all that came after the words on which both
     /// agreed to begin. It has to be TLS. A peer's commands that came with its request to begin (the injection of
     /// CVE-2011-0411) are not, and end the connection. To keep such bytes and to take them for encrypted later is the one
     /// mistake left: hand over everything.
+    /// [`StartTls`] has an example.
     pub fn start_tls(&mut self, start: StartTls, leftover: &[u8]) {
         self.hub.start_tls(self.id, start, leftover);
     }
 
     /// How long `close` may take to send what waits (5 s unless set), before `connection_lost` comes with `TimedOut`.
+    /// ```
+    /// # use std::{net::SocketAddr, time::Duration};
+    /// # use proxy_herd::{driver::sim::*, event_loop::*};
+    /// #
+    /// type End = Option<Lost>;
+    ///
+    /// struct Flood;
+    ///
+    /// impl Protocol<End> for Flood {
+    ///     fn connection_made(&mut self, transport: &mut Transport<'_, End>, _: &mut End) {
+    ///         transport.set_close_timeout(Duration::from_secs(1));
+    ///         transport.write(&vec![0; 1_000_000]);
+    ///         transport.close();
+    ///     }
+    ///
+    ///     fn data_received(&mut self, _: &mut Transport<'_, End>, _: &mut End, _: &[u8]) {}
+    ///
+    ///     fn connection_lost(&mut self, _: &mut Loop<'_, End>, end: &mut End, lost: Lost) {
+    ///         *end = Some(lost);
+    ///     }
+    /// }
+    ///
+    /// # let mut sim = Sim::new(7, Weather::rough());
+    /// # let address = SocketAddr::from(([127, 0, 0, 1], 7));
+    /// # let host = sim.add_host("Goloman", None);
+    /// # sim.enter(host, |event_loop, _| event_loop.listen(address, ServerSecurity::Plain, |_: &mut End| Flood));
+    /// let client = sim.connect(address);
+    /// sim.stop_reading(client);
+    /// sim.run_for(Duration::from_secs(2));
+    /// let why = sim.state(host).as_ref().and_then(|lost| lost.why.as_ref());
+    /// assert_eq!(why.expect("it could not be sent").kind(), std::io::ErrorKind::TimedOut);
+    /// ```
     pub fn set_close_timeout(&mut self, timeout: Duration) {
         if let Some(connection) = self.hub.live(self.id) {
             connection.rare.close_timeout = timeout;
         }
     }
 
-    /// Whether the connection is closing or closed. asyncio: `is_closing`.
+    /// Whether the connection is closing or closed: nothing that is written now is sent. asyncio: `is_closing`.
     pub fn is_closing(&self) -> bool {
         self.connection().is_closing()
     }
 
-    /// No `data_received` and no `eof_received` from now on, until `resume_reading`. asyncio: `pause_reading`.
+    /// No `data_received` and no `eof_received` from now on, until `resume_reading`; the system's buffer fills, and then the
+    /// peer's. A reset is told all the same. To say it twice means nothing. asyncio: `pause_reading`.
+    /// ```
+    /// # use std::{net::SocketAddr, time::Duration};
+    /// # use proxy_herd::{driver::sim::*, event_loop::*};
+    /// #
+    /// /// Reads once a second.
+    /// struct Slow;
+    ///
+    /// impl Protocol<usize> for Slow {
+    ///     fn data_received(&mut self, transport: &mut Transport<'_, usize>, count: &mut usize, data: &[u8]) {
+    ///         *count += data.len();
+    ///         transport.pause_reading();
+    ///         let id = transport.id();
+    ///         transport.event_loop().call_later(Duration::from_secs(1), move |event_loop, _| {
+    ///             if let Some(mut transport) = event_loop.transport(id) {
+    ///                 transport.resume_reading();
+    ///             }
+    ///         });
+    ///     }
+    /// }
+    ///
+    /// # let mut sim = Sim::new(7, Weather::rough());
+    /// # let address = SocketAddr::from(([127, 0, 0, 1], 7));
+    /// # let host = sim.add_host("Goloman", 0);
+    /// # sim.enter(host, |event_loop, _| event_loop.listen(address, ServerSecurity::Plain, |_: &mut usize| Slow));
+    /// let client = sim.connect(address);
+    /// sim.send(client, &[b'x'; 100_000]);
+    /// sim.run_for(Duration::from_millis(500));
+    /// let at_first = *sim.state(host);
+    /// sim.run_for(Duration::from_millis(400));
+    /// assert_eq!(*sim.state(host), at_first);
+    /// sim.run_for(Duration::from_secs(60));
+    /// assert_eq!(*sim.state(host), 100_000);
+    /// ```
     pub fn pause_reading(&mut self) {
         if let Some(connection) = self.hub.live(self.id)
             && connection.reading == Reading::Flowing
@@ -227,13 +432,14 @@ impl<'a, S> Transport<'a, S> {
         }
     }
 
-    /// Goes on reading. asyncio: `resume_reading`.
+    /// Goes on reading, in this turn or the next: with what came meanwhile, and the peer's end. asyncio: `resume_reading`.
     pub fn resume_reading(&mut self) {
         self.hub.resume_reading(self.id);
     }
 
     /// Calls `timed_out` once, after `timeout`; replaces what was set before, `None` takes it back. To set it again and
-    /// again, for every message, costs next to nothing.
+    /// again, for every message, costs next to nothing. Before the connection stands it does nothing: until then the times
+    /// of [`Connect`](super::Connect) and [`Listen`](super::Listen) count.
     ///
     /// Nothing else renews it. Set in `data_received`, it is an idle timeout. Set when a message begins and not again
     /// before it is complete, it is a receive deadline, which a peer cannot put off by sending a byte now and then.

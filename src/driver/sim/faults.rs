@@ -29,6 +29,78 @@ pub(super) struct Faults {
 }
 
 /// Faults.
+///
+/// `Note` writes into the state what it is told:
+///
+/// ```
+/// # use std::{net::SocketAddr, time::Duration};
+/// # use proxy_herd::{driver::sim::*, event_loop::*};
+/// #
+/// # struct Note;
+/// #
+/// # impl Protocol<String> for Note {
+/// #     fn connection_made(&mut self, _: &mut Transport<'_, String>, notes: &mut String) {
+/// #         notes.push_str("made ");
+/// #     }
+/// #
+/// #     fn data_received(&mut self, _: &mut Transport<'_, String>, notes: &mut String, data: &[u8]) {
+/// #         notes.push_str(std::str::from_utf8(data).expect("a word"));
+/// #     }
+/// #
+/// #     fn connection_lost(&mut self, _: &mut Loop<'_, String>, notes: &mut String, lost: Lost) {
+/// #         notes.push_str(&lost.why.map_or("lost ".to_owned(), |why| format!("lost:{:?} ", why.kind())));
+/// #     }
+/// # }
+/// #
+/// # let mut sim = Sim::new(7, Weather::default());
+/// # let address = SocketAddr::from(([127, 0, 0, 1], 7));
+/// # let [goloman, hands] = ["Goloman", "Hands"].map(|name| sim.add_host(name, String::new()));
+/// let serve = |sim: &mut Sim<String>| {
+///     sim.enter(goloman, |event_loop, _| event_loop.listen(address, ServerSecurity::Plain, |_: &mut String| Note));
+/// };
+/// let connect = |sim: &mut Sim<String>| {
+///     let id = sim.enter(hands, |event_loop, _| event_loop.connect(address, Security::Plain, Note));
+///     sim.run_for(Duration::from_secs(1));
+///     id
+/// };
+/// serve(&mut sim);
+/// let id = connect(&mut sim);
+///
+/// // Nothing gets through, and nobody is told.
+/// sim.stall(hands, goloman);
+/// sim.enter(hands, |event_loop, _| event_loop.transport(id).expect("it stands").write(b"hello "));
+/// sim.run_for(Duration::from_secs(60));
+/// assert_eq!(sim.state(goloman), "made ");
+/// sim.heal(hands, goloman);
+/// sim.run_for(Duration::from_secs(1));
+/// assert_eq!(sim.state(goloman), "made hello ");
+///
+/// // Both are told, and there is no way back.
+/// sim.cut(hands, goloman);
+/// connect(&mut sim);
+/// assert_eq!(sim.state(hands), "made lost:ConnectionReset ");
+/// sim.heal(hands, goloman);
+/// sim.run_for(Duration::from_secs(1));
+/// assert_eq!(sim.state(hands), "made lost:ConnectionReset made ");
+///
+/// // One is told; the other begins from nothing.
+/// sim.crash(goloman, Crash::Killed);
+/// connect(&mut sim);
+/// assert!(sim.state(hands).ends_with("made lost:ConnectionReset lost:ConnectionRefused "));
+/// sim.restart(goloman, String::new());
+/// serve(&mut sim);
+/// connect(&mut sim);
+/// assert_eq!(sim.state(goloman), "made ");
+///
+/// // Whoever comes now waits, until a try that is made every 100 ms succeeds.
+/// sim.out_of_descriptors(goloman);
+/// sim.connect(address);
+/// sim.run_for(Duration::from_secs(60));
+/// assert_eq!(sim.state(goloman), "made ");
+/// sim.descriptors_again(goloman);
+/// sim.run_for(Duration::from_millis(101));
+/// assert_eq!(sim.state(goloman), "made made ");
+/// ```
 impl<S> Sim<S> {
     /// Cuts two hosts off from each other: their connections are reset, what is on its way is lost, and new ones get no
     /// answer until [`heal`](Self::heal).
@@ -39,7 +111,8 @@ impl<S> Sim<S> {
         self.hand_out();
     }
 
-    /// Silently holds back whatever `from` sends to `to`, until [`heal`](Self::heal).
+    /// Silently holds back whatever `from` sends to `to`, until [`heal`](Self::heal). What `to` sends arrives, as far as the
+    /// window has room.
     pub fn stall(&mut self, from: HostId, to: HostId) {
         self.network.note(format_args!("stall {} > {}", self.network.name(from), self.network.name(to)));
         self.network.faults.stalled.insert((from, to));
@@ -64,7 +137,11 @@ impl<S> Sim<S> {
         self.hosts[host.0].process = Process::Down;
     }
 
-    /// Starts a host again, from nothing but this state.
+    /// Starts a host again, from nothing but this state: what it is to listen on, `enter` has to say anew.
+    ///
+    /// # Panics
+    ///
+    /// If it runs.
     pub fn restart(&mut self, host: HostId, state: S) {
         assert!(matches!(self.hosts[host.0].process, Process::Down | Process::Exited(_)), "it runs already");
         self.network.note(format_args!("restart {}", self.network.name(host)));

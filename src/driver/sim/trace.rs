@@ -6,6 +6,20 @@ use std::fmt::{self, Write};
 use std::time::Duration;
 
 /// The lines, oldest first. At least the last 8 MiB of them are kept.
+///
+/// ```
+/// # use std::{net::SocketAddr, time::Duration};
+/// # use proxy_herd::driver::sim::{Sim, Trace, Weather};
+/// let refused = |seed| -> Trace {
+///     let mut sim = Sim::<()>::new(seed, Weather::rough());
+///     sim.connect(SocketAddr::from(([127, 0, 0, 1], 7)));
+///     sim.run_for(Duration::from_secs(1));
+///     sim.trace().clone()
+/// };
+/// assert_eq!(refused(1), refused(1));
+/// assert_ne!(refused(1), refused(2));
+/// assert!(refused(1).as_str().starts_with("  0.000000 client 0 connects to 127.0.0.1:7\n"));
+/// ```
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Trace {
     text: String,

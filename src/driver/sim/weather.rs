@@ -4,6 +4,37 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// The conditions between any two ends. The default is calm; see [`Weather::rough`].
+///
+/// What is said is the same in every weather; how often somebody is told, and when, is not:
+///
+/// ```
+/// # use std::{net::SocketAddr, time::Duration};
+/// # use proxy_herd::{driver::sim::*, event_loop::*};
+/// #
+/// struct Lengths;
+///
+/// impl Protocol<Vec<usize>> for Lengths {
+///     fn data_received(&mut self, _: &mut Transport<'_, Vec<usize>>, lengths: &mut Vec<usize>, data: &[u8]) {
+///         lengths.push(data.len());
+///     }
+/// }
+///
+/// let tell = |weather| {
+///     let mut sim = Sim::new(7, weather);
+///     let address = SocketAddr::from(([127, 0, 0, 1], 7));
+///     let host = sim.add_host("Goloman", Vec::new());
+///     sim.enter(host, |event_loop, _| event_loop.listen(address, ServerSecurity::Plain, |_: &mut Vec<_>| Lengths));
+///     let client = sim.connect(address);
+///     sim.send(client, &[b'x'; 1_000]);
+///     sim.run_for(Duration::from_secs(10));
+///     sim.state(host).clone()
+/// };
+/// assert_eq!(tell(Weather::default()), [1_000]);
+/// let rough = tell(Weather::rough());
+/// assert!(rough.len() > 1 && rough.iter().sum::<usize>() == 1_000);
+/// let slow = Weather { latency: Duration::from_secs(11)..=Duration::from_secs(11), ..Weather::default() };
+/// assert!(tell(slow).is_empty());
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Weather {
     /// How long a piece is on its way. Pieces of one direction never overtake each other.
