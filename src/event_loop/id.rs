@@ -43,7 +43,8 @@ impl fmt::Debug for ConnId {
     }
 }
 
-/// The name of a listening socket, from `listen` until it is closed or could not be bound; never reused.
+/// The name of a listening socket, from `listen` until [`ProtocolFactory::closed`](super::ProtocolFactory::closed) or `failed`;
+/// not used again, as a [`ConnId`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ListenerId {
     index: u32,

@@ -239,7 +239,7 @@ impl<'a, S> Transport<'a, S> {
     }
 
     /// Closes at once; what waits is thrown away. The peer sees an end as after [`close`](Self::close), behind what the
-    /// system had taken. asyncio: `abort`.
+    /// system had taken; on TLS without close_notify, so that it knows of the cut. asyncio: `abort`.
     pub fn abort(&mut self) {
         self.hub.end(self.id, None);
     }
