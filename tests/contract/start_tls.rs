@@ -12,7 +12,7 @@ use crate::certificates::Authority;
 use crate::recorder::{Journal, On, Recorder, echo, listen_only};
 use crate::tls::NAME;
 use crate::tls_records::Forger;
-use crate::world::{LONG, World, bytes, calm, calmly, everywhere};
+use crate::world::{FAR_TOO_MUCH, LONG, World, bytes, calm, calmly, everywhere};
 
 /// What a client asks.
 pub(crate) const PLEASE: &[u8] = b"STARTTLS\n";
@@ -425,4 +425,23 @@ fn ends_in_the_middle_of_start_tls() {
             assert_eq!(world.ending(forger.client), Some(ending));
         });
     }
+}
+
+#[test]
+fn close_in_the_middle_of_start_tls_waits_for_nobody() {
+    calmly(|world| {
+        let [ours, _] = Authority::new().ends(NAME);
+        world.serve(listen_only);
+        let client = world.connect();
+        world.stop_reading(client);
+        world.quiet();
+        world.with("s1", |transport| {
+            transport.write(&bytes(FAR_TOO_MUCH));
+            transport.start_tls(ours, b"");
+        });
+        world.quiet();
+        world.with("s1", |transport| transport.close());
+        world.quiet();
+        world.told("s1", &["made", "lost"]);
+    });
 }

@@ -269,6 +269,10 @@ fn a_failed_handshake_is_told_to_the_factory() {
         world.quiet();
         world.told("door", &["InvalidData"]);
         world.told("d", &["made"]);
+        // What goes wrong later is its protocol's business.
+        world.with("d", |transport| transport.reset());
+        world.quiet();
+        world.told("door", &["InvalidData"]);
     });
 }
 

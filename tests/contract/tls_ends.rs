@@ -315,26 +315,29 @@ fn shutdown_timeout_fires_and_timer_is_cancelled_otherwise() {
     calm(|world| {
         let authority = Authority::new();
         world.serve_with(authority.server(NAME), |name| {
-            Recorder::new(name, |on, transport, _| {
-                if on == On::Data(b"bye") {
+            Recorder::new(name, |on, transport, _| match on {
+                On::Made => transport.set_timeout(Some(Duration::from_secs(30))),
+                On::Data(_) => {
                     transport.set_close_timeout(Duration::from_secs(2));
                     transport.write(&bytes(1_000_000));
                     transport.close();
                 }
+                _ => {}
             })
         });
-        for (waits, end) in [(1_900, "lost"), (2_100, "lost TimedOut")] {
+        for (waits, who, end, next) in [(1_900, "s1", "lost", "s2"), (2_100, "s3", "lost TimedOut", "s4")] {
             let mut forger = Forger::connect(world, &authority);
             world.stop_reading(forger.client);
             forger.send(world, &[b"bye"], &[]);
             world.sim().run_for(Duration::from_millis(waits));
             world.go_on_reading(forger.client);
             world.quiet();
-            let who = if end == "lost" { "s1" } else { "s3" };
             world.told(who, &["made", "data bye", end]);
             Forger::connect(world, &authority);
-            world.sim().run_for(Duration::from_secs(60));
-            world.told(if end == "lost" { "s2" } else { "s4" }, &["made"]);
+            world.sim().run_for(Duration::from_secs(29));
+            world.told(next, &["made"]);
+            world.sim().run_for(Duration::from_secs(2));
+            world.told(next, &["made", "timed out"]);
         }
     });
 }
