@@ -333,7 +333,7 @@ impl<'a, S> Transport<'a, S> {
 
     /// Puts TLS on this connection: what was written before leaves as it is, whatever is written now is encrypted. No data
     /// comes until the handshake is done, which [`Protocol::tls_started`] tells; if it fails, or is not done within 10 s,
-    /// `connection_lost` tells why. A timeout that was set is taken back. On a connection that does not stand yet it does
+    /// `connection_lost` tells why. A timeout that was set is taken back. To close meanwhile is to abort. On a connection that does not stand yet it does
     /// nothing. asyncio: `start_tls`.
     ///
     /// `leftover` is what the protocol was given already and has not used: all that came after the words on which both
