@@ -321,3 +321,136 @@ fn a_host_that_was_restarted_gets_no_answer_to_its_predecessor() {
     assert_eq!(sim.state(host).lines, ["c Made"]);
     assert!(!sim.trace().as_str().contains("connects to 10.0.0.1:1"), "{:?}", sim.trace());
 }
+
+/// The words before TLS, those after it, and when a side begins with TLS and how.
+#[derive(Clone, Copy, Debug)]
+struct Upgrade {
+    /// How much the server says in plain text before it agrees.
+    plain: usize,
+    /// How much both say afterwards.
+    sealed: usize,
+    /// The server pauses reading at the request, and starts TLS only later.
+    late: bool,
+    /// Who writes after `start_tls` does so, and ends, before the handshake is done.
+    early: bool,
+}
+
+/// One end: what came before TLS and after it.
+struct Upgrader {
+    role: &'static str,
+    upgrade: Upgrade,
+    start: Option<StartTls>,
+    got: Vec<u8>,
+}
+
+impl Upgrader {
+    const REQUEST: &'static [u8] = b"STARTTLS\n";
+
+    fn speak(&self, transport: &mut Transport<'_, Notes>) {
+        transport.write(&vec![b's'; self.upgrade.sealed]);
+        transport.write_eof();
+    }
+
+    fn upgrade(&mut self, transport: &mut Transport<'_, Notes>, leftover: &[u8]) {
+        transport.start_tls(self.start.take().expect("once"), leftover);
+        if self.upgrade.early {
+            self.speak(transport);
+        }
+    }
+}
+
+impl Protocol<Notes> for Upgrader {
+    fn connection_made(&mut self, transport: &mut Transport<'_, Notes>, _: &mut Notes) {
+        if self.role == "c" {
+            transport.write(Self::REQUEST);
+        }
+    }
+
+    fn data_received(&mut self, transport: &mut Transport<'_, Notes>, notes: &mut Notes, data: &[u8]) {
+        self.got.extend_from_slice(data);
+        if self.start.is_none() {
+            return;
+        }
+        let Some(end) = self.got.iter().position(|byte| *byte == b'\n') else { return };
+        let leftover = self.got.split_off(end + 1);
+        notes.note(format!("{} {} plain", self.role, self.got.len()));
+        self.got.clear();
+        if self.role == "s" {
+            transport.write(&vec![b'p'; self.upgrade.plain]);
+            transport.write(b"\n");
+        }
+        if self.upgrade.late && self.role == "s" {
+            transport.pause_reading();
+            transport.set_timeout(Some(Duration::from_millis(200)));
+            self.got = leftover;
+        } else {
+            self.upgrade(transport, &leftover);
+        }
+    }
+
+    fn timed_out(&mut self, transport: &mut Transport<'_, Notes>, _: &mut Notes) {
+        let leftover = std::mem::take(&mut self.got);
+        self.upgrade(transport, &leftover);
+        transport.resume_reading();
+    }
+
+    fn tls_started(&mut self, transport: &mut Transport<'_, Notes>, notes: &mut Notes) {
+        notes.note(format!("{} started", self.role));
+        if !self.upgrade.early {
+            self.speak(transport);
+        }
+    }
+
+    fn eof_received(&mut self, _: &mut Transport<'_, Notes>, notes: &mut Notes) -> AfterEof {
+        let all = self.got.iter().all(|byte| *byte == b's');
+        notes.note(format!("{} {} sealed {all}", self.role, self.got.len()));
+        AfterEof::Close
+    }
+
+    fn connection_lost(&mut self, _: &mut Loop<'_, Notes>, notes: &mut Notes, lost: Lost) {
+        notes.note(format!("{} lost {:?}", self.role, lost.why));
+    }
+}
+
+#[test]
+fn start_tls_keeps_every_byte_in_its_place() {
+    let authority = Authority::new();
+    let play = |seed: u64, upgrade: Upgrade| {
+        let mut sim = Sim::new(seed, if seed == 0 { Weather::default() } else { Weather::rough() });
+        let server = sim.add_host("Server", Notes::default());
+        let start = start_server(&authority);
+        sim.enter(server, |event_loop, _| {
+            event_loop.listen(address(), ServerSecurity::Plain, move |_: &mut Notes| Upgrader {
+                role: "s",
+                upgrade,
+                start: Some(start.clone()),
+                got: Vec::new(),
+            });
+        });
+        let client = sim.add_host("Client", Notes::default());
+        let Security::Tls(config, name) = authority.client(NAME) else { unreachable!("it is TLS") };
+        let start = Some(StartTls::Client(config, name));
+        let protocol = Upgrader { role: "c", upgrade, start, got: Vec::new() };
+        sim.enter(client, |event_loop, _| event_loop.connect(address(), Security::Plain, protocol));
+        sim.run_for(30 * LONG);
+        let Upgrade { plain, sealed, .. } = upgrade;
+        for (host, role, heard) in [(server, "s", 9), (client, "c", plain + 1)] {
+            let expected = [
+                format!("{role} {heard} plain"),
+                format!("{role} started"),
+                format!("{role} {sealed} sealed true"),
+                format!("{role} lost None"),
+            ];
+            assert_eq!(sim.state(host).lines, expected, "seed {seed}, {upgrade:?}");
+        }
+    };
+    for plain in [0, 200_000] {
+        for sealed in [0, 1, 100_000] {
+            for (late, early) in [(false, false), (false, true), (true, false), (true, true)] {
+                for seed in 0..4 {
+                    play(seed, Upgrade { plain, sealed, late, early });
+                }
+            }
+        }
+    }
+}
