@@ -315,7 +315,7 @@ fn host(sim: &mut Sim<Chaos>, name: &str, seed: u64, authority: &Rc<Authority>) 
 
 /// A server, a client and some strangers; what was called.
 fn play(seed: u64, authority: &Rc<Authority>) -> BTreeSet<On> {
-    let mut sim = Sim::new(seed, if seed % 2 == 0 { Weather::rough() } else { Weather::default() });
+    let mut sim = Sim::new(seed, if seed.is_multiple_of(2) { Weather::rough() } else { Weather::default() });
     let (server, client) = (host(&mut sim, "Server", seed, authority), host(&mut sim, "Client", seed + 1, authority));
     sim.enter(server, |event_loop, chaos| {
         for port in 1..4 {

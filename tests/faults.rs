@@ -4,6 +4,7 @@
 #[path = "contract/certificates.rs"]
 mod certificates;
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::panic::resume_unwind;
 use std::time::Duration;
@@ -244,7 +245,7 @@ impl ProtocolFactory<Notes> for Counter {
     }
 
     fn handshake_failed(&mut self, _: &mut Loop<'_, Notes>, notes: &mut Notes, lost: &Lost) {
-        notes.note(format!("handshake failed {:?}", lost.why.as_ref().map(std::io::Error::kind)));
+        notes.note(format!("handshake failed {:?}", lost.why.as_ref().map(io::Error::kind)));
     }
 }
 
@@ -453,4 +454,43 @@ fn start_tls_keeps_every_byte_in_its_place() {
             }
         }
     }
+}
+
+/// Connects, gives up at once, and so on.
+struct Fickle {
+    left: usize,
+}
+
+impl Fickle {
+    fn connect(self, event_loop: &mut Loop<'_, Notes>) {
+        let id = event_loop.connect(address(), Security::Plain, self);
+        let mut transport = event_loop.transport(id).expect("it is being made");
+        // More than may wait: that ends it.
+        transport.set_write_buffer_cap(100_000);
+        transport.write(&[0; 200_000]);
+    }
+}
+
+impl Protocol<Notes> for Fickle {
+    fn data_received(&mut self, _: &mut Transport<'_, Notes>, _: &mut Notes, _: &[u8]) {}
+
+    fn connection_lost(&mut self, event_loop: &mut Loop<'_, Notes>, notes: &mut Notes, lost: Lost) {
+        assert_eq!(lost.why.map(|why| why.kind()), Some(io::ErrorKind::QuotaExceeded));
+        notes.note(format!("{:?}", event_loop.now()));
+        if self.left > 0 {
+            Self { left: self.left - 1 }.connect(event_loop);
+        }
+    }
+}
+
+#[test]
+fn who_connects_again_as_soon_as_it_is_lost_does_so_in_the_next_turn() {
+    let mut sim = calm();
+    let host = sim.add_host("Client", Notes::default());
+    sim.enter(host, |event_loop, _| Fickle { left: 9 }.connect(event_loop));
+    sim.run_for(LONG);
+    let mut turns = sim.state(host).lines.clone();
+    assert_eq!(turns.len(), 10);
+    turns.dedup();
+    assert_eq!(turns.len(), 10, "each in a turn of its own");
 }

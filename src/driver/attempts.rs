@@ -19,7 +19,6 @@ pub(super) struct Attempts {
     under_way: Slab<Attempt>,
     /// Whose they are: every slot of the slab with its connection, a connection's in one stretch.
     owners: BTreeSet<(ConnId, usize)>,
-    failures: Vec<Failure>,
 }
 
 /// One of them.
@@ -29,41 +28,15 @@ pub(super) struct Attempt {
     pub(super) stream: Stream,
 }
 
-/// One that the system did not even begin.
-pub(super) struct Failure {
-    pub(super) id: ConnId,
-    pub(super) address: Address,
-    pub(super) error: io::Error,
-}
-
 impl Attempts {
     /// Waits for an attempt that has begun.
-    pub(super) fn start(&mut self, registry: &Registry, mut attempt: Attempt) {
+    pub(super) fn start(&mut self, registry: &Registry, mut attempt: Attempt) -> io::Result<()> {
         let entry = self.under_way.vacant_entry();
         let token = token::attempt(entry.key());
-        match registry.register(&mut attempt.stream, token, Interest::READABLE | Interest::WRITABLE) {
-            Ok(()) => {
-                self.owners.insert((attempt.id, entry.key()));
-                entry.insert(attempt);
-            }
-            Err(error) => self.fail(Failure { id: attempt.id, address: attempt.address, error }),
-        }
-    }
-
-    /// Notes one that failed at once. `failures` says so in the next turn: to whom connects again as soon as it is lost,
-    /// the turn would have no end.
-    pub(super) fn fail(&mut self, failure: Failure) {
-        self.failures.push(failure);
-    }
-
-    /// Whether there are `failures`.
-    pub(super) fn have_failed(&self) -> bool {
-        !self.failures.is_empty()
-    }
-
-    /// The attempts that failed at once, for the last time.
-    pub(super) fn failures(&mut self) -> Vec<Failure> {
-        std::mem::take(&mut self.failures)
+        registry.register(&mut attempt.stream, token, Interest::READABLE | Interest::WRITABLE)?;
+        self.owners.insert((attempt.id, entry.key()));
+        entry.insert(attempt);
+        Ok(())
     }
 
     /// An event came for the attempt in this slot: what became of it, if it is over.

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant, SystemTime};
 use mio::event::Event;
 use mio::{Events, Interest, Poll};
 
-use super::attempts::{Attempt, Attempts, Failure};
+use super::attempts::{Attempt, Attempts};
 use super::executor::Executor;
 use super::listening::Listening;
 use super::resolver::Resolver;
@@ -136,7 +136,7 @@ impl Sockets {
     /// Polls; a signal that interrupts it does not shorten the sleep.
     fn sleep<S>(&mut self, event_loop: &EventLoop<S>, at_most: Option<Duration>) -> io::Result<Instant> {
         let queued = !self.reads.is_empty() || !self.writes.is_empty() || !self.accepts.is_empty();
-        let busy = queued || self.attempts.have_failed() || event_loop.is_stopped();
+        let busy = queued || event_loop.is_stopped();
         let mut now = Instant::now();
         let until = if busy {
             Some(now)
@@ -156,9 +156,6 @@ impl Sockets {
 
     /// Tells the loop what happened, and notes who can go on.
     fn tell<S>(&mut self, event_loop: &mut EventLoop<S>) {
-        for Failure { id, address, error } in self.attempts.failures() {
-            event_loop.connect_failed(id, address, error);
-        }
         let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
         for event in &events {
             match Subject::of(event.token()) {
@@ -334,10 +331,15 @@ impl Sockets {
             Request::Accept { listener } => self.queue_accept(listener),
             Request::Unlisten { listener } => self.listening.close(self.poll.registry(), listener),
             Request::Resolve { id, host, port } => self.resolver.ask(id, host, port),
-            Request::Connect { id, address, from } => match Stream::connect(&address, from) {
-                Ok(stream) => self.attempts.start(self.poll.registry(), Attempt { id, address, stream }),
-                Err(error) => self.attempts.fail(Failure { id, address, error }),
-            },
+            Request::Connect { id, address, from } => {
+                let started = Stream::connect(&address, from).and_then(|stream| {
+                    let attempt = Attempt { id, address: address.clone(), stream };
+                    self.attempts.start(self.poll.registry(), attempt)
+                });
+                if let Err(error) = started {
+                    event_loop.connect_failed(id, address, error);
+                }
+            }
             Request::ResumeReading { id } => {
                 if socket(&mut self.sockets, id).is_some_and(|socket| socket.readable != Readiness::Drained) {
                     self.queue_read(id);

@@ -33,15 +33,12 @@ impl<S> Hub<S> {
                 None => lookup = Some((host, port)),
             },
         }
-        let can_begin = dial.has_more();
         let id = self.insert(Phase::Connecting(Box::new(dial)), channel);
         self.newborns.push_back((id, protocol));
         self.set_deadline(id, Some(self.after(connect.timeout)));
         match lookup {
             Some((host, port)) => self.requests.push_back(Request::Resolve { id, host, port }),
-            None if can_begin => self.dial_on(id),
-            // Told next turn: whoever connects again as soon as it is lost must not hold this one up.
-            None => self.ready.push_back(Ready::Dial(id)),
+            None => self.dial_on(id),
         }
         id
     }

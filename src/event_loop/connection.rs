@@ -76,6 +76,8 @@ pub(super) enum Phase {
     ClosingSlowly(Duration),
     /// All is sent and said; this many more of the peer's bytes are thrown away, so that they do not reset what we said.
     Lingering(usize),
+    /// It has ended before it stood: `Ended`, but not before the next turn.
+    Unmade(Option<io::Error>),
     /// The protocol is owed its `connection_lost`, for this reason.
     Ended(Option<io::Error>),
     /// It had it. The slot is free again once the driver has heard that it may drop the socket.
@@ -164,7 +166,7 @@ impl Connection {
 
     /// Whether its `connection_lost` is due or was made.
     pub(super) fn is_over(&self) -> bool {
-        matches!(self.phase, Phase::Ended(_) | Phase::Lost)
+        matches!(self.phase, Phase::Unmade(_) | Phase::Ended(_) | Phase::Lost)
     }
 
     /// Whether the driver should read from the socket.

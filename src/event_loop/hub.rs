@@ -57,8 +57,8 @@ pub(super) struct Hub<S> {
 pub(super) enum Ready {
     Call(CallId),
     Wake(ConnId),
-    /// A connection to be made has nothing to wait for.
-    Dial(ConnId),
+    /// A connection has ended that was not made.
+    Unmade(ConnId),
     /// A listener is closed, and its last connection lost.
     Deserted(ListenerId),
 }
@@ -255,18 +255,32 @@ impl<S> Hub<S> {
         }
     }
 
-    /// The only way out: nothing is sent or received from now on, and `connection_lost` is due.
+    /// The only way out: nothing is sent or received from now on, and `connection_lost` is due. For one that was still being
+    /// connected it is due next turn: whoever connects again as soon as it is lost must not hold this one up.
     pub(super) fn end(&mut self, id: ConnId, why: Option<io::Error>) {
         let Some(connection) = named(&mut self.connections, id).filter(|connection| !connection.is_over()) else {
             return;
         };
-        connection.phase = Phase::Ended(why);
         connection.outgoing.clear(&mut self.spares);
         let had_alarm = connection.deadline.alarm.take().is_some();
-        self.requests.push_back(Request::Close { id });
-        self.unsettle(id);
+        if let Phase::Connecting(_) = connection.phase {
+            connection.phase = Phase::Unmade(why);
+            self.ready.push_back(Ready::Unmade(id));
+        } else {
+            connection.phase = Phase::Ended(why);
+            self.unsettle(id);
+        }
         if had_alarm {
             self.note_stale();
+        }
+    }
+
+    /// The turn has come in which a connection that was not made is lost.
+    pub(super) fn end_unmade(&mut self, id: ConnId) {
+        let Some(connection) = named(&mut self.connections, id) else { return };
+        if let Phase::Unmade(why) = &mut connection.phase {
+            connection.phase = Phase::Ended(why.take());
+            self.unsettle(id);
         }
     }
 
@@ -310,6 +324,7 @@ impl<S> Hub<S> {
             Phase::Ended(why) => {
                 let why = why.take();
                 connection.phase = Phase::Lost;
+                self.requests.push_back(Request::Close { id });
                 return Some(Owed::Lost(why));
             }
             Phase::Open => {}

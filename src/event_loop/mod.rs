@@ -215,7 +215,7 @@ impl<S> EventLoop<S> {
             match self.hub.ready.pop_front() {
                 Some(Ready::Call(id)) => drop(self.run(id)),
                 Some(Ready::Wake(id)) => self.wake(id),
-                Some(Ready::Dial(id)) => self.hub.dial_on(id),
+                Some(Ready::Unmade(id)) => self.hub.end_unmade(id),
                 Some(Ready::Deserted(id)) => self.desert(id),
                 None => break,
             }

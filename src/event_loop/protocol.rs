@@ -60,7 +60,7 @@ use super::{Address, ConnId, Loop, Transport};
 /// | `close` on TLS | waits up to 30 s for the peer's close_notify | the same | sends its own and is done |
 /// | `close` while the peer sends | a reset may overtake the last words | the same | the same; [`Transport::close_slowly`] prevents it |
 /// | `abort` | a FIN, as if all had been sent | the same | the same; [`Transport::reset`] says that it was not |
-/// | `connection_lost` | in a later iteration | in a later iteration | before any other event, once nothing waits to be sent; with the [`Loop`], as there is no transport any more, and a [`Lost`] |
+/// | `connection_lost` | in a later iteration | in a later iteration | before any other event, once nothing waits to be sent (in the next turn, if it was still being connected); with the [`Loop`], as there is no transport any more, and a [`Lost`] |
 /// | a callback fails | exception: logged, connection lost | the same | panic: caught, the exception handler is told, connection lost; or [`Transport::fail`] |
 /// | a protocol keeps | its transport | its transport | a [`ConnId`], and asks [`Loop::transport`] |
 /// | **`start_tls`** | | | |

@@ -333,8 +333,8 @@ impl<'a, S> Transport<'a, S> {
 
     /// Puts TLS on this connection: what was written before leaves as it is, whatever is written now is encrypted. No data
     /// comes until the handshake is done, which [`Protocol::tls_started`] tells; if it fails, or is not done within 10 s,
-    /// `connection_lost` tells why. A timeout that was set is taken back. To close meanwhile is to abort. On a connection that does not stand yet it does
-    /// nothing. asyncio: `start_tls`.
+    /// `connection_lost` tells why. A timeout that was set is taken back. To close meanwhile is to abort. On a connection
+    /// that does not stand yet it does nothing. asyncio: `start_tls`.
     ///
     /// `leftover` is what the protocol was given already and has not used: all that came after the words on which both
     /// agreed to begin. It has to be TLS. A peer's commands that came with its request to begin (the injection of
@@ -438,8 +438,8 @@ impl<'a, S> Transport<'a, S> {
     }
 
     /// Calls `timed_out` once, after `timeout`; replaces what was set before, `None` takes it back. To set it again and
-    /// again, for every message, costs next to nothing. Before the connection stands it does nothing: until then the times
-    /// of [`Connect`](super::Connect) and [`Listen`](super::Listen) count.
+    /// again, for every message, costs next to nothing. Before the connection is made, and while TLS is being started, it
+    /// does nothing: until then the times of [`Connect`](super::Connect) and [`Listen`](super::Listen) count.
     ///
     /// Nothing else renews it. Set in `data_received`, it is an idle timeout. Set when a message begins and not again
     /// before it is complete, it is a receive deadline, which a peer cannot put off by sending a byte now and then.

@@ -22,8 +22,6 @@ pub(super) struct System {
     pub(super) descriptors: Option<usize>,
     sockets: BTreeMap<ConnId, EndId>,
     attempts: Vec<Attempt>,
-    /// Attempts that failed at once.
-    failures: Vec<(ConnId, Address, io::Error)>,
     /// Calls whose jobs are done.
     executed: Vec<CallId>,
     listeners: BTreeMap<ListenerId, Address>,
@@ -50,7 +48,6 @@ impl System {
             descriptors: None,
             sockets: BTreeMap::new(),
             attempts: Vec::new(),
-            failures: Vec::new(),
             executed: Vec::new(),
             listeners: BTreeMap::new(),
             reads: BTreeSet::new(),
@@ -63,7 +60,7 @@ impl System {
     /// Whether there is something to do without waiting.
     pub(super) fn is_busy(&self) -> bool {
         let queued = self.reads.len() + self.writes.len() + self.accepts.len();
-        let news = self.notices.len() + self.signals.len() + self.failures.len() + self.executed.len();
+        let news = self.notices.len() + self.signals.len() + self.executed.len();
         queued + news > 0
     }
 
@@ -90,9 +87,6 @@ impl System {
 
     /// Tells the loop what happened, and notes who can go on.
     pub(super) fn tell<S>(&mut self, event_loop: &mut EventLoop<S>, network: &mut Network) {
-        for (id, address, error) in std::mem::take(&mut self.failures) {
-            event_loop.connect_failed(id, address, error);
-        }
         while let Some(notice) = self.notices.pop_front() {
             match notice {
                 Notice::Connected(end) => self.connected(event_loop, network, end),
@@ -251,8 +245,7 @@ impl System {
                     let end = network.dial(Owner::Connection(self.host, id), address.clone(), from);
                     self.attempts.push(Attempt { id, address, end });
                 }
-                // Told next turn: whoever connects again at once must not hold this one up.
-                Err(error) => self.failures.push((id, address, error)),
+                Err(error) => event_loop.connect_failed(id, address, error),
             },
             Request::ResumeReading { id } => {
                 if self.sockets.get(&id).is_some_and(|end| network.is_readable(*end)) {
