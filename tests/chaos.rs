@@ -69,7 +69,8 @@ impl Chaos {
             On::Data | On::Eof => before.made && !before.ended && !before.read_paused && !before.upgrading,
             On::Paused => before.made && !before.write_paused && !before.upgrading,
             On::Resumed => before.made && before.write_paused && !before.upgrading,
-            On::TimedOut | On::Woken => before.made && !before.upgrading,
+            On::TimedOut => before.made && !before.upgrading,
+            On::Woken => before.made,
             On::TlsStarted => before.upgrading,
         };
         match on {

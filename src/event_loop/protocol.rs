@@ -15,7 +15,8 @@ use super::{Address, ConnId, Loop, Transport};
 /// ```
 ///
 /// `connection_lost` comes exactly once for every connect and every accept, made or not, and nothing comes after it.
-/// `pause_writing` and `resume_writing` alternate, the pause first. After `close` or `abort` only `connection_lost` comes.
+/// `pause_writing` and `resume_writing` alternate, the pause first. After `close` or `abort` only `connection_lost` comes;
+/// between `start_tls` and `tls_started` only `woken` does.
 /// Callbacks never nest: whatever a callback does to a connection, its own or another's, calls nobody before it has
 /// returned.
 ///
