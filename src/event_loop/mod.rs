@@ -57,7 +57,6 @@
 //! | another protocol's methods, a `Future` between two | the state `S`, and [`Loop::wake`] |
 //! | `WriteTransport`, `ReadTransport`, their methods | [`Transport`], of the same names |
 //! | `get_write_buffer_size` | [`Transport::write_buffer_size`] |
-//! | `is_reading` | none: who paused it knows |
 //! | `get_extra_info`: `peername`, `sockname` | [`Transport::peer_addr`], [`Transport::local_addr`], [`Transport::endpoints`] |
 //! | `ssl_object`, `cipher`, `peercert` | [`Transport::tls_info`] |
 //! | `socket` | none: it is the driver's |

@@ -432,6 +432,13 @@ impl<'a, S> Transport<'a, S> {
         }
     }
 
+    /// Whether data may come: reading is not paused, the peer has not ended its half, and the connection is not closing.
+    /// asyncio: `is_reading`, which stays true after the peer's end.
+    pub fn is_reading(&self) -> bool {
+        let connection = self.connection();
+        connection.reading == Reading::Flowing && !connection.is_closing()
+    }
+
     /// Goes on reading, in this turn or the next: with what came meanwhile, and the peer's end. asyncio: `resume_reading`.
     pub fn resume_reading(&mut self) {
         self.hub.resume_reading(self.id);

@@ -181,15 +181,19 @@ fn pause_resume_idempotent_and_noop_when_closing() {
     check(
         |on, transport, _| match on {
             On::Made => {
+                assert!(transport.is_reading());
                 transport.pause_reading();
                 transport.pause_reading();
+                assert!(!transport.is_reading());
                 transport.resume_reading();
                 transport.resume_reading();
+                assert!(transport.is_reading());
             }
             On::Data(_) => {
                 transport.close();
                 transport.pause_reading();
                 transport.resume_reading();
+                assert!(!transport.is_reading());
             }
             _ => {}
         },
