@@ -13,6 +13,7 @@ use std::time::{Instant, SystemTime};
 use proxy_herd::event_loop::{EventLoop, Request, Security, Signal, Target};
 
 use crate::loop_core::{millis, note};
+use crate::loopback::PATIENCE;
 use crate::recorder::{Journal, On, Recorder, echo};
 use crate::world::{LONG, World, calm, calmly, on_sockets};
 
@@ -127,7 +128,7 @@ fn a_job_is_done_beside_the_loop() {
         let here = thread::current().id();
         let (open, gate) = channel::<()>();
         world.enter(|event_loop, _| {
-            let job = move || (gate.recv().is_err(), thread::current().id() != here);
+            let job = move || (gate.recv_timeout(PATIENCE), thread::current().id() != here);
             event_loop.run_in_executor(job, |event_loop, journal, answer| {
                 journal.note("call", format!("{:?}", answer.ok()));
                 event_loop.stop();
@@ -139,7 +140,7 @@ fn a_job_is_done_beside_the_loop() {
             });
         });
         world.loopback().run();
-        world.told("call", &["meanwhile", "the gate opens", "Some((true, true))"]);
+        world.told("call", &["meanwhile", "the gate opens", "Some((Err(Disconnected), true))"]);
     });
 }
 
@@ -152,7 +153,7 @@ fn executor_job_finishing_after_loop_close_is_harmless() {
         world.enter(|event_loop, _| {
             let job = move || {
                 let _ = begun.send(());
-                let _ = gate.recv();
+                let _ = gate.recv_timeout(PATIENCE);
                 let _ = over.send("over");
             };
             event_loop.run_in_executor(job, |_, journal, _| journal.note("call", "done"));
@@ -191,7 +192,7 @@ fn dns_not_blocked_by_full_user_pool() {
         for _ in 0..MANY {
             let gate = Arc::clone(&gate);
             world.enter(|event_loop, _| {
-                let job = move || drop(gate.lock().map(|gate| gate.recv()));
+                let job = move || drop(gate.lock().map(|gate| gate.recv_timeout(PATIENCE)));
                 event_loop.run_in_executor(job, |_, journal, _| journal.note("jobs", "done"));
             });
         }
