@@ -130,13 +130,13 @@
 //!
 //! What CPython does (or uvloop, where that is said) though nobody wants it, with the tests that would show it here.
 //!
-//! - `eof_received` after a close of our own, over TLS: missing: `the_peers_end_is_not_told_after_close`
+//! - `eof_received` after a close of our own, over TLS: `the_peers_end_is_not_told_after_close`
 //! - No `connection_lost` when the handshake of `start_tls` takes too long:
-//!   missing: `start_tls_failure_gives_connection_lost`
+//!   `start_tls_gives_the_handshake_ten_seconds_in_all`
 //! - What came together with the request for TLS is lost, and the handshake hangs (cpython#142352, uvloop#707):
-//!   missing: `start_tls_with_buffered_client_hello`
+//!   `start_tls_with_buffered_client_hello`
 //! - `start_tls` on a connection whose writing is paused fails (cpython#109051, uvloop#564):
-//!   missing: `start_tls_while_write_paused`
+//!   `start_tls_while_write_paused`
 //! - `pause_reading` in `connection_made` is forgotten (cpython#103607, and uvloop still): `pause_in_connection_made_holds`
 //! - Data after `pause_reading`, over TLS (cpython#89322): `pause_while_tls_data_is_buffered_loses_nothing`
 //! - `writelines` forgets to send the rest (cpython#103462), to pause the protocol (cpython#127655, CVE-2024-12254), that
@@ -147,13 +147,13 @@
 //! - `close` in `resume_writing` loses the connection twice (cpython#156512): `close_from_resume_writing_gives_one_lost`
 //! - Limits of 0 pause an idle TLS connection for ever: `limits_zero_on_idle_does_not_pause`
 //! - The marks of TLS do not see what waits in TCP: `tls_watermark_counts_all_layers`
-//! - Methods of a TLS transport fail after the second `close` (anyio#1250): `any_method_after_lost_is_harmless`;
-//!   missing: `any_method_after_the_end_is_harmless_on_tls`
+//! - Methods of a TLS transport fail after the second `close` (anyio#1250):
+//!   `any_method_after_the_end_is_harmless_on_tls`
 //! - One want of descriptors is reported a hundred times (cpython#151615):
 //!   missing: `emfile_pauses_listener_reports_once_and_recovers`
 //! - Who was accepted when the server closed is left hanging (cpython#109564):
 //!   `close_between_accept_and_made_closes_the_socket`
-//! - `close` delivers data from within, over TLS: missing: `close_tells_nobody_what_had_come_already`
+//! - `close` delivers data from within, over TLS: `close_tells_nobody_what_had_come_already`
 //! - A cut connection looks like one that has ended in order, over TLS (uvloop, too): `truncation_is_distinguishable`
 //! - Data that comes after a close makes it a failure, over TLS (aiohttp#3477): `data_after_close_is_discarded_and_lost_none`
 //! - A cancelled connect leaves its socket open (cpython#131728, uvloop): `cancel_connect_closes_socket`
