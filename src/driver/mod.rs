@@ -154,6 +154,7 @@
 //! [`Request::ResumeReading`]: crate::event_loop::Request::ResumeReading
 
 mod attempts;
+mod connected;
 mod executor;
 mod listening;
 mod pool;

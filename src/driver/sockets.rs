@@ -1,7 +1,7 @@
 //! The real world: mio's readiness, sockets and the clocks, made into the loop's turns.
 //!
 //! mio reports edges, so whoever has been reported ready stays so until a call has said `WouldBlock` or come up short:
-//! - Every socket is registered once, for both directions, and keeps what it is known to be in `Readiness`.
+//! - Every socket is registered once, for both directions; what is known of it is noted in `connected`.
 //! - `reads` and `writes` are queues of sockets that can go on. Each gets one system call per turn and goes to the back,
 //!   so that nobody starves; the poll does not sleep while somebody waits there.
 //! - A short read means drained only if no end, error or urgent byte was reported with it: those come once, and a read
@@ -19,9 +19,10 @@ use std::task::Waker;
 use std::time::{Duration, Instant, SystemTime};
 
 use mio::event::Event;
-use mio::{Events, Interest, Poll};
+use mio::{Events, Poll};
 
 use super::attempts::{Attempt, Attempts};
+use super::connected::{Connected, Readiness, Socket};
 use super::executor::Executor;
 use super::listening::Listening;
 use super::resolver::Resolver;
@@ -35,7 +36,7 @@ use crate::event_loop::{ConnId, EventLoop, ListenerId, Request};
 pub struct Sockets {
     poll: Poll,
     events: Events,
-    sockets: Vec<Option<Socket>>,
+    connected: Connected,
     attempts: Attempts,
     listening: Listening,
     reads: VecDeque<ConnId>,
@@ -48,31 +49,6 @@ pub struct Sockets {
     signals: Option<Signals>,
 }
 
-/// A connected socket.
-struct Socket {
-    id: ConnId,
-    stream: Stream,
-    readable: Readiness,
-    writable: bool,
-    /// It stands in `reads`.
-    read_queued: bool,
-    /// It stands in `writes`.
-    write_queued: bool,
-}
-
-/// What is known of a socket's incoming side.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Readiness {
-    /// Nothing to read, until the next edge.
-    Drained,
-    /// There may be something; it stands in `reads`, unless the loop does not want it.
-    Ready,
-    /// The end was reported, or an urgent byte: read until the end shows, or nothing does.
-    Ending,
-    /// An error was reported: the same, but it is told without a read if the loop wants none.
-    Broken,
-}
-
 impl Sockets {
     /// A driver without sockets. Fails if the system is out of descriptors.
     pub fn new() -> io::Result<Self> {
@@ -81,7 +57,7 @@ impl Sockets {
         Ok(Self {
             poll,
             events: Events::with_capacity(EVENTS),
-            sockets: Vec::new(),
+            connected: Connected::default(),
             attempts: Attempts::default(),
             listening: Listening::default(),
             reads: VecDeque::new(),
@@ -182,23 +158,8 @@ impl Sockets {
     }
 
     fn ready<S>(&mut self, event_loop: &EventLoop<S>, slot: usize, event: &Event) {
-        let Some(Some(socket)) = self.sockets.get_mut(slot) else { return };
-        let id = socket.id;
-        if token::connection(id) != event.token() {
-            return;
-        }
-        let readable = if event.is_error() {
-            Readiness::Broken
-        } else if event.is_read_closed() || event.is_priority() {
-            Readiness::Ending
-        } else if event.is_readable() {
-            Readiness::Ready
-        } else {
-            Readiness::Drained
-        };
-        socket.readable = socket.readable.max(readable);
-        socket.writable |= event.is_writable();
-        let news = match socket.readable {
+        let Some(&Socket { id, readable, .. }) = self.connected.note(slot, event) else { return };
+        let news = match readable {
             Readiness::Drained => false,
             Readiness::Ready | Readiness::Ending => event_loop.wants_read(id),
             Readiness::Broken => true,
@@ -225,7 +186,7 @@ impl Sockets {
     fn read<S>(&mut self, event_loop: &mut EventLoop<S>) {
         for _ in 0..self.reads.len() {
             let Some(id) = self.reads.pop_front() else { return };
-            let Some(socket) = socket(&mut self.sockets, id) else { continue };
+            let Some(socket) = self.connected.get(id) else { continue };
             socket.read_queued = false;
             if !event_loop.wants_read(id) {
                 // Not wanted now: `ResumeReading` brings it back. Only an error does not wait for that.
@@ -257,7 +218,7 @@ impl Sockets {
     }
 
     fn queue_read(&mut self, id: ConnId) {
-        if let Some(socket) = socket(&mut self.sockets, id)
+        if let Some(socket) = self.connected.get(id)
             && !std::mem::replace(&mut socket.read_queued, true)
         {
             self.reads.push_back(id);
@@ -268,7 +229,7 @@ impl Sockets {
     fn obey<S>(&mut self, event_loop: &mut EventLoop<S>) {
         for _ in 0..self.writes.len() {
             if let Some(id) = self.writes.pop_front() {
-                if let Some(socket) = socket(&mut self.sockets, id) {
+                if let Some(socket) = self.connected.get(id) {
                     socket.write_queued = false;
                 }
                 self.write(event_loop, id);
@@ -287,7 +248,7 @@ impl Sockets {
 
     /// One write; what is left goes out next turn, or when the socket takes it.
     fn write<S>(&mut self, event_loop: &mut EventLoop<S>, id: ConnId) {
-        let Some(socket) = socket(&mut self.sockets, id) else { return };
+        let Some(socket) = self.connected.get(id) else { return };
         if !socket.writable || socket.write_queued {
             return;
         }
@@ -311,7 +272,7 @@ impl Sockets {
     }
 
     fn queue_write(&mut self, id: ConnId) {
-        if let Some(socket) = socket(&mut self.sockets, id)
+        if let Some(socket) = self.connected.get(id)
             && !std::mem::replace(&mut socket.write_queued, true)
         {
             self.writes.push_back(id);
@@ -341,23 +302,26 @@ impl Sockets {
                 }
             }
             Request::ResumeReading { id } => {
-                if socket(&mut self.sockets, id).is_some_and(|socket| socket.readable != Readiness::Drained) {
+                if self.connected.get(id).is_some_and(|socket| socket.readable != Readiness::Drained) {
                     self.queue_read(id);
                 }
             }
             Request::ShutdownWrite { id } => {
-                if let Some(socket) = socket(&mut self.sockets, id) {
+                if let Some(socket) = self.connected.get(id) {
                     // A peer that has vanished makes this fail; the next read says so.
                     let _ = socket.stream.shutdown(Shutdown::Write);
                 }
             }
             Request::Reset { id } => {
-                if let Some(socket) = socket(&mut self.sockets, id) {
+                if let Some(socket) = self.connected.get(id) {
                     // Should it be gone already, there is nobody to tell.
                     let _ = socket.stream.reset_when_dropped();
                 }
             }
-            Request::Close { id } => self.drop_sockets(id),
+            Request::Close { id } => {
+                self.connected.drop(self.poll.registry(), id);
+                self.attempts.drop_all(id);
+            }
             Request::WatchSignal { signal } => {
                 let watched = self.watched_signals().and_then(|signals| signals.watch(signal));
                 if let Err(error) = watched {
@@ -371,15 +335,6 @@ impl Sockets {
                 }
             }
         }
-    }
-
-    fn drop_sockets(&mut self, id: ConnId) {
-        if let Some(place) = self.sockets.get_mut(id.index())
-            && let Some(mut socket) = place.take_if(|socket| socket.id == id)
-        {
-            let _ = self.poll.registry().deregister(&mut socket.stream);
-        }
-        self.attempts.drop_all(id);
     }
 
     fn watched_signals(&mut self) -> io::Result<&mut Signals> {
@@ -445,41 +400,12 @@ impl Sockets {
         }
     }
 
-    /// Gives a connected socket its place in the table.
-    fn place<S>(&mut self, event_loop: &mut EventLoop<S>, id: ConnId, mut stream: Stream) {
-        let registered = stream
-            .set_nodelay()
-            .and_then(|()| self.poll.registry().register(&mut stream, token::connection(id), INTEREST));
-        if let Err(error) = registered {
-            return event_loop.lost(id, error);
+    fn place<S>(&mut self, event_loop: &mut EventLoop<S>, id: ConnId, stream: Stream) {
+        if let Err(error) = self.connected.place(self.poll.registry(), id, stream) {
+            event_loop.lost(id, error);
         }
-        if self.sockets.len() <= id.index() {
-            self.sockets.resize_with(id.index() + 1, || None);
-        }
-        // New sockets can be written to; whether there is something to read, the first edge tells.
-        let socket = Socket {
-            id,
-            stream,
-            readable: Readiness::Drained,
-            writable: true,
-            read_queued: false,
-            write_queued: false,
-        };
-        self.sockets[id.index()] = Some(socket);
     }
 }
-
-fn socket(sockets: &mut [Option<Socket>], id: ConnId) -> Option<&mut Socket> {
-    sockets.get_mut(id.index())?.as_mut().filter(|socket| socket.id == id)
-}
-
-/// What a connected socket reports.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE).add(Interest::PRIORITY);
-
-/// What a connected socket reports; nothing of urgent bytes, where the system does not say.
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
 /// The most bytes one connection is read from in a turn; the size of the one read buffer.
 const READ: usize = 64 * 1024;
