@@ -71,8 +71,7 @@
 //!   [`next_deadline`] at the longest; once the loop [is stopped](crate::event_loop::EventLoop::is_stopped) it ends
 //!   instead.
 //! - Clocks: the first argument of `advance` never goes back, the second may.
-//! - Requests are done in their order. An attempt that fails at once is told in the next turn: to whoever tries again as
-//!   soon as it is lost, this turn would have no end.
+//! - Requests are done in their order. What fails at once may be told at once.
 //! - After [`Request::Close`] the socket and its attempts are gone, and the slot ([`ConnId::index`]) may be another's.
 //!   What is told of a connection that is over is ignored.
 //! - It reads only while [`wants_read`], accepts only while [`wants_accept`], and tells a reset in any case. After
