@@ -4,13 +4,13 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::ConnId;
 use super::address::{Address, Endpoints};
 use super::channel::{Channel, StartTls};
 use super::connection::{Connection, Phase, Reading, Writing};
-use super::dial::{self, Connect, Dial, HANDSHAKE_TIMEOUT, Target};
+use super::dial::{self, Connect, Dial, Target};
 use super::hub::{Hub, Ready};
 use super::protocol::Protocol;
 use super::request::Request;
@@ -33,7 +33,7 @@ impl<S> Hub<S> {
                 None => lookup = Some((host, port)),
             },
         }
-        let id = self.insert(Phase::Connecting(Box::new(dial)), channel);
+        let id = self.insert(Phase::Connecting(Box::new(dial)), channel, connect.handshake_timeout);
         self.newborns.push_back((id, protocol));
         self.set_deadline(id, Some(self.after(connect.timeout)));
         match lookup {
@@ -87,24 +87,24 @@ impl<S> Hub<S> {
     }
 
     /// The socket stands at both ends; true if nothing else has to be agreed on.
-    pub(super) fn established(&mut self, id: ConnId, endpoints: Endpoints, handshake_timeout: Duration) -> bool {
+    pub(super) fn established(&mut self, id: ConnId, endpoints: Endpoints) -> bool {
         let Some(connection) = self.live(id) else { return false };
         connection.rare.endpoints = Some(endpoints);
         connection.phase = Phase::Handshaking;
         if let Channel::Plain = connection.channel {
             return true;
         }
-        self.shake_hands(id, handshake_timeout);
+        self.shake_hands(id);
         false
     }
 
     /// Starts what TLS has to agree on.
-    fn shake_hands(&mut self, id: ConnId, timeout: Duration) {
-        let deadline = self.after(timeout);
+    fn shake_hands(&mut self, id: ConnId) {
         let Some(connection) = self.live(id) else { return };
+        let timeout = connection.rare.handshake_timeout;
         match connection.channel.begin(&mut connection.outgoing) {
             Ok(()) => {
-                self.set_deadline(id, Some(deadline));
+                self.set_deadline(id, Some(self.after(timeout)));
                 self.touched(id);
             }
             Err(error) => self.end(id, Some(error)),
@@ -136,7 +136,7 @@ impl<S> Hub<S> {
                     // The handshake is read all the same, also what has come of it already.
                     self.requests.push_back(Request::ResumeReading { id });
                 }
-                self.shake_hands(id, HANDSHAKE_TIMEOUT);
+                self.shake_hands(id);
                 self.unsettle(id);
             }
             Ok(Channel::Plain) => {}

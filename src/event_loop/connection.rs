@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::address::Endpoints;
 use super::buffer::{Spares, WriteBuffer};
 use super::channel::Channel;
-use super::dial::Dial;
+use super::dial::{Dial, HANDSHAKE_TIMEOUT};
 use super::id::ListenerId;
 
 /// A slot of the hub's table.
@@ -40,6 +40,7 @@ pub(super) struct Rare {
     pub(super) listener: Option<ListenerId>,
     /// `connection_made` was called.
     pub(super) made: bool,
+    pub(super) handshake_timeout: Duration,
     pub(super) close_timeout: Duration,
     /// More bytes than this do not wait to be sent: the connection ends instead. At least the high-water mark.
     pub(super) write_cap: usize,
@@ -53,6 +54,7 @@ impl Default for Rare {
             endpoints: None,
             listener: None,
             made: false,
+            handshake_timeout: HANDSHAKE_TIMEOUT,
             close_timeout: CLOSE_TIMEOUT,
             write_cap: usize::MAX,
             late_writes: 0,
@@ -112,17 +114,32 @@ pub(super) enum Flow {
     ResumeDue,
 }
 
-/// The water marks of a write buffer, in bytes.
+/// The water marks of a write buffer, in bytes; what is beyond 4 GiB counts as that, so that they take little room.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Marks {
-    pub(super) high: usize,
-    pub(super) low: usize,
+    high: u32,
+    low: u32,
+}
+
+impl Marks {
+    pub(super) fn new(high: usize, low: usize) -> Self {
+        let mark = |bytes| u32::try_from(bytes).unwrap_or(u32::MAX);
+        Self { high: mark(high), low: mark(low) }
+    }
+
+    fn high(self) -> usize {
+        self.high as usize
+    }
+
+    fn low(self) -> usize {
+        self.low as usize
+    }
 }
 
 impl Default for Marks {
     /// asyncio's: 64 KiB and a quarter of it.
     fn default() -> Self {
-        Self { high: 64 * 1024, low: 16 * 1024 }
+        Self::new(64 * 1024, 16 * 1024)
     }
 }
 
@@ -187,7 +204,7 @@ impl Connection {
         self.outgoing.prepare(spares);
         self.channel.write(data, &mut self.outgoing)?;
         let unsent = self.unsent();
-        if unsent > self.marks.high && unsent > self.rare.write_cap {
+        if unsent > self.marks.high() && unsent > self.rare.write_cap {
             let what = format!("{unsent} bytes wait to be sent, at most {} may", self.rare.write_cap);
             return Err(io::Error::new(io::ErrorKind::QuotaExceeded, what));
         }
@@ -199,10 +216,10 @@ impl Connection {
     pub(super) fn update_flow(&mut self) -> bool {
         let unsent = self.unsent();
         self.flow = match self.flow {
-            Flow::Free if unsent > self.marks.high => Flow::PauseDue,
-            Flow::PauseDue if unsent <= self.marks.low => Flow::Free,
-            Flow::Paused if unsent <= self.marks.low => Flow::ResumeDue,
-            Flow::ResumeDue if unsent > self.marks.high => Flow::Paused,
+            Flow::Free if unsent > self.marks.high() => Flow::PauseDue,
+            Flow::PauseDue if unsent <= self.marks.low() => Flow::Free,
+            Flow::Paused if unsent <= self.marks.low() => Flow::ResumeDue,
+            Flow::ResumeDue if unsent > self.marks.high() => Flow::Paused,
             unchanged => return matches!(unchanged, Flow::PauseDue | Flow::ResumeDue),
         };
         matches!(self.flow, Flow::PauseDue | Flow::ResumeDue)
@@ -227,7 +244,7 @@ mod tests {
     fn pause_strictly_above_high_resume_at_low() {
         let mut connection = Connection::new(1, Phase::Open, Channel::Plain);
         let mut spares = Spares::default();
-        connection.marks = Marks { high: 10, low: 4 };
+        connection.marks = Marks::new(10, 4);
         let mut check = |write: usize, take: usize, expected: Flow| {
             connection.write(&vec![0; write], &mut spares).expect("plain writes do not fail");
             connection.outgoing.take(take, &mut spares);

@@ -117,7 +117,7 @@ impl Connect {
         Self { timeout, ..self }
     }
 
-    /// How long the TLS handshake may take after that: 10 s unless set. asyncio: `ssl_handshake_timeout`, 60 s.
+    /// How long the TLS handshake may take after that, and that of a `start_tls`: 10 s unless set. asyncio: `ssl_handshake_timeout`, 60 s.
     pub fn handshake_timeout(self, handshake_timeout: Duration) -> Self {
         Self { handshake_timeout, ..self }
     }
@@ -144,7 +144,6 @@ pub(super) struct Dial {
     failures: Vec<(Address, io::Error)>,
     /// Why it will come to nothing.
     doom: Option<io::Error>,
-    pub(super) handshake_timeout: Duration,
     pub(super) attempt_delay: Option<Duration>,
     pub(super) local_addr: Option<SocketAddr>,
 }
@@ -157,7 +156,6 @@ impl Dial {
             under_way: 0,
             failures: Vec::new(),
             doom: None,
-            handshake_timeout: connect.handshake_timeout,
             attempt_delay: connect.attempt_delay,
             local_addr: connect.local_addr,
         }

@@ -7,7 +7,6 @@
 //! - What a TLS channel decrypts goes through one buffer of the loop, which is empty before the next connection's turn.
 
 use std::io;
-use std::time::Duration;
 
 use super::channel::{Channel, Step};
 use super::connection::{Connection, Phase, Reading, Writing};
@@ -110,8 +109,8 @@ impl<S> EventLoop<S> {
     }
 
     /// The socket stands; so does the connection, unless TLS has to be agreed on.
-    pub(super) fn establish(&mut self, id: ConnId, endpoints: Endpoints, handshake_timeout: Duration) {
-        if self.hub.established(id, endpoints, handshake_timeout) {
+    pub(super) fn establish(&mut self, id: ConnId, endpoints: Endpoints) {
+        if self.hub.established(id, endpoints) {
             self.make(id);
         }
         self.settle();

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use slab::Slab;
 
@@ -116,10 +116,11 @@ impl<S> Hub<S> {
         self.connections.get(id.index()).filter(|connection| connection.generation == id.generation())
     }
 
-    pub(super) fn insert(&mut self, phase: Phase, channel: Channel) -> ConnId {
+    pub(super) fn insert(&mut self, phase: Phase, channel: Channel, handshake_timeout: Duration) -> ConnId {
         self.generations = self.generations.wrapping_add(1);
-        let index = self.connections.insert(Connection::new(self.generations, phase, channel));
-        ConnId::new(index, self.generations)
+        let mut connection = Connection::new(self.generations, phase, channel);
+        connection.rare.handshake_timeout = handshake_timeout;
+        ConnId::new(self.connections.insert(connection), self.generations)
     }
 
     // Connections: writing.

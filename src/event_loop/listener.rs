@@ -88,7 +88,7 @@ impl Listen {
         Self { max_connections, ..self }
     }
 
-    /// How long a TLS handshake may take: 10 s unless set. asyncio: `ssl_handshake_timeout`, 60 s.
+    /// How long a TLS handshake may take, also that of a `start_tls`: 10 s unless set. asyncio: `ssl_handshake_timeout`, 60 s.
     pub fn handshake_timeout(self, handshake_timeout: Duration) -> Self {
         Self { handshake_timeout, ..self }
     }

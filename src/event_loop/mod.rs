@@ -256,18 +256,17 @@ impl<S> EventLoop<S> {
             }
         };
         let protocol = self.ask_factory(listener, "protocol", |factory, _, state| factory.protocol(state))?;
-        let id = self.hub.insert(Phase::Handshaking, channel);
+        let id = self.hub.insert(Phase::Handshaking, channel, handshake_timeout);
         self.hub.adopt(listener, id);
         put(&mut self.protocols, id.index(), protocol);
-        self.establish(id, endpoints, handshake_timeout);
+        self.establish(id, endpoints);
         Some(id)
     }
 
     /// An attempt to connect has succeeded; false if nobody wants it any more.
     pub fn connected(&mut self, id: ConnId, endpoints: Endpoints) -> bool {
-        let Some(Connection { phase: Phase::Connecting(dial), .. }) = self.hub.live(id) else { return false };
-        let handshake_timeout = dial.handshake_timeout;
-        self.establish(id, endpoints, handshake_timeout);
+        let Some(Connection { phase: Phase::Connecting(_), .. }) = self.hub.live(id) else { return false };
+        self.establish(id, endpoints);
         true
     }
 

@@ -177,7 +177,7 @@ impl<'a, S> Transport<'a, S> {
     pub fn set_write_buffer_limits(&mut self, high: usize, low: usize) {
         assert!(low <= high, "the low-water mark ({low}) is above the high-water mark ({high})");
         if let Some(connection) = self.hub.live(self.id) {
-            connection.marks = Marks { high, low };
+            connection.marks = Marks::new(high, low);
             self.hub.touched(self.id);
         }
     }
@@ -332,15 +332,15 @@ impl<'a, S> Transport<'a, S> {
     }
 
     /// Puts TLS on this connection: what was written before leaves as it is, whatever is written now is encrypted. No data
-    /// comes until the handshake is done, which [`Protocol::tls_started`] tells; if it fails, or is not done within 10 s,
-    /// `connection_lost` tells why. A timeout that was set is taken back. To close meanwhile is to abort. On a connection
-    /// that does not stand yet it does nothing. asyncio: `start_tls`.
+    /// comes until the handshake is done, which [`Protocol::tls_started`] tells; if it fails, or takes longer than
+    /// [`Connect`](super::Connect) or [`Listen`](super::Listen) give a handshake, `connection_lost` tells why. A timeout that
+    /// was set is taken back. To close meanwhile is to abort. On a connection that does not stand yet it does nothing.
+    /// asyncio: `start_tls`.
     ///
     /// `leftover` is what the protocol was given already and has not used: all that came after the words on which both
     /// agreed to begin. It has to be TLS. A peer's commands that came with its request to begin (the injection of
     /// CVE-2011-0411) are not, and end the connection. To keep such bytes and to take them for encrypted later is the one
-    /// mistake left: hand over everything.
-    /// [`StartTls`] has an example.
+    /// mistake left: hand over everything. [`StartTls`] has an example.
     pub fn start_tls(&mut self, start: StartTls, leftover: &[u8]) {
         self.hub.start_tls(self.id, start, leftover);
     }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use proxy_herd::event_loop::{Security, ServerSecurity};
+use proxy_herd::event_loop::{Connect, Listen, Security, ServerSecurity};
 
 use crate::certificates::Authority;
-use crate::recorder::{On, Recorder, listen_only};
+use crate::recorder::{Journal, On, Recorder, listen_only};
 use crate::start_tls::{GO, PLEASE, Upgrade, serve};
 use crate::tls::{NAME, pair};
 use crate::tls_records::Forger;
@@ -84,6 +84,37 @@ fn start_tls_gives_the_handshake_ten_seconds_in_all() {
             world.sim().run_for(Duration::from_millis(20));
             world.told("s1", &["made", "lost TimedOut"]);
             assert!(world.ending(client).is_some());
+        });
+    }
+}
+
+#[test]
+fn start_tls_has_the_time_that_its_connection_gives_a_handshake() {
+    // One of the two starts it, and the other never says a word.
+    for (who, time) in [("s1", 3_000), ("c", 1_000)] {
+        calm(|world| {
+            let address = world.address();
+            let [ours, _] = Authority::new().ends(NAME);
+            let recorder = move |name: &str| {
+                let (starts, ours) = (name == who, ours.clone());
+                Recorder::new(name, move |on, transport, _| {
+                    if on == On::Made && starts {
+                        transport.start_tls(ours.clone(), b"");
+                    }
+                })
+            };
+            let dialling = recorder("c");
+            world.enter(|event_loop, _| {
+                let listen = Listen::on(address).handshake_timeout(Duration::from_secs(3));
+                event_loop.listen_with(listen, move |_: &mut Journal| recorder("s1"));
+                let connect = Connect::to(address).handshake_timeout(Duration::from_secs(1));
+                event_loop.connect_with(connect, dialling);
+            });
+            world.until("connection", |world| world.journal().of(who) == ["made"]);
+            world.sim().run_for(Duration::from_millis(time - 1));
+            world.told(who, &["made"]);
+            world.sim().run_for(Duration::from_millis(2));
+            world.told(who, &["made", "lost TimedOut"]);
         });
     }
 }
