@@ -32,7 +32,7 @@ use super::token::{self, Subject};
 use super::waker;
 use crate::event_loop::{ConnId, EventLoop, ListenerId, Request};
 
-/// The driver: one poll, all sockets of one loop. Dropped, it closes them. The [room](super) has an example.
+/// The driver: one poll, all sockets of one loop. It is that loop's for life: nobody else wakes it. Dropped, it closes them. The [room](super) has an example.
 pub struct Sockets {
     poll: Poll,
     events: Events,
