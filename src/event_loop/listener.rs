@@ -225,7 +225,8 @@ impl<S> Hub<S> {
         if listener.may_bind_later(&error, now) {
             self.timers.schedule(now + BIND_DELAY, Due::Bind(id));
         } else {
-            listener.failure = Some(error);
+            let what = format!("{}: {error}", listener.listen.address);
+            listener.failure = Some(io::Error::new(error.kind(), what));
             self.unlisten(id);
         }
     }

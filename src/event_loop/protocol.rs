@@ -324,7 +324,7 @@ pub trait ProtocolFactory<S> {
         let _ = (event_loop, state, address);
     }
 
-    /// The address could not be bound; the listener is gone. Silent unless answered.
+    /// The address, which `error` names, could not be bound; the listener is gone. Silent unless answered.
     fn failed(&mut self, event_loop: &mut Loop<'_, S>, state: &mut S, error: io::Error) {
         let _ = (event_loop, state, error);
     }

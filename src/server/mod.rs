@@ -124,7 +124,7 @@ impl Servers {
         for (index, server) in self.each.iter_mut().enumerate() {
             let id = ServerId(index);
             for (door, address) in server.addresses {
-                let factory = Entrance { server: id, door, address };
+                let factory = Entrance { server: id, door };
                 server.listeners.push(event_loop.listen(address, ServerSecurity::Plain, factory));
             }
         }
@@ -248,7 +248,6 @@ fn neighbours(topology: &Topology, name: &ServerName) -> impl Iterator<Item = (S
 struct Entrance {
     server: ServerId,
     door: Door,
-    address: SocketAddr,
 }
 
 impl ProtocolFactory<Servers> for Entrance {
@@ -267,7 +266,7 @@ impl ProtocolFactory<Servers> for Entrance {
     }
 
     fn failed(&mut self, event_loop: &mut Loop<'_, Servers>, servers: &mut Servers, error: io::Error) {
-        let Self { server, door, address } = self;
+        let Self { server, door } = self;
         let name = servers.server(*server).name.clone();
         let who = door.who();
         let remedy = match error.kind() {
@@ -275,7 +274,7 @@ impl ProtocolFactory<Servers> for Entrance {
             io::ErrorKind::PermissionDenied => ": ports below 1024 are for the system; give it another port",
             _ => "",
         };
-        let why = format!("{name} cannot listen for {who} on {address}: {error}{remedy}");
+        let why = format!("{name} cannot listen for {who} on {error}{remedy}");
         log::error!(target: name.as_str(), "{why}");
         servers.fail(event_loop, why);
     }

@@ -38,7 +38,7 @@ impl ProtocolFactory<Servers> for Entrance {
     }
 
     fn failed(&mut self, event_loop: &mut Loop<'_, Servers>, servers: &mut Servers, error: io::Error) {
-        let why = format!("the built-in places cannot listen: {error}");
+        let why = format!("the built-in places cannot listen on {error}");
         log::error!("{why}");
         servers.fail(event_loop, why);
     }
