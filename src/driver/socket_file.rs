@@ -51,21 +51,21 @@ impl Drop for SocketFile {
 
 /// Removes what nobody listens on.
 fn make_way(path: &Path) -> io::Result<()> {
-    let fail = |kind, what: &str| Err(io::Error::new(kind, format!("{}: {what}", path.display())));
+    let fail = |kind, what| Err(io::Error::new(kind, what));
     match fs::symlink_metadata(path) {
         Ok(found) if found.file_type().is_socket() => {}
         Ok(_) => return fail(ErrorKind::AlreadyExists, "there is something that is no socket"),
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        Err(error) => return fail(error.kind(), &error.to_string()),
+        Err(error) => return Err(error),
     }
     // Mio's does not block, should those who wait to be accepted be too many already.
     match UnixStream::connect(path) {
         Err(error) if error.kind() == ErrorKind::ConnectionRefused => match fs::remove_file(path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => fail(error.kind(), &error.to_string()),
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         },
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        Err(error) if error.kind() != ErrorKind::WouldBlock => fail(error.kind(), &error.to_string()),
+        Err(error) if error.kind() != ErrorKind::WouldBlock => Err(error),
         _ => fail(ErrorKind::AddrInUse, "somebody listens there"),
     }
 }
@@ -86,9 +86,8 @@ mod tests {
         let was_there = path.symlink_metadata().is_ok();
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None).expect("a descriptor");
         let bound = SocketFile::bind(&socket, &path);
-        match &bound {
-            Err(error) => assert!(error.to_string().contains(path.to_str().expect("it is text")), "{error}"),
-            Ok(_) => assert!(socket.listen(1).and_then(|()| UnixStream::connect(&path)).is_ok()),
+        if bound.is_ok() {
+            assert!(socket.listen(1).and_then(|()| UnixStream::connect(&path)).is_ok());
         }
         let still_there = bound.is_err() && was_there;
         assert_eq!(bound.map(drop).map_err(|error| error.kind()), expected);
