@@ -1,5 +1,6 @@
 //! Promises about `close`, `abort` and their kin: what still arrives, and `connection_lost` exactly once.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use proxy_herd::driver::sim::Ending;
@@ -189,7 +190,11 @@ fn any_method_after_lost_is_harmless() {
         transport.set_close_timeout(Duration::ZERO);
         transport.close();
         transport.close_slowly(LONG);
+        transport.set_write_buffer_cap(0);
         transport.abort();
+        transport.set_protocol(Recorder::new("nobody", |_, _, _| unreachable!("it is over")));
+        transport.fail(ErrorKind::Other.into());
+        transport.reset();
         let _ = (transport.peer_addr(), transport.local_addr(), transport.write_buffer_size());
         assert!(transport.is_closing() && transport.tls_info().is_none());
     }

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use proxy_herd::event_loop::{ConnId, Loop, Lost, Protocol, Security, ServerSecurity, Target, Transport};
+use proxy_herd::event_loop::{ConnId, Connect, Loop, Lost, Protocol, Security, ServerSecurity, Target, Transport};
 
 use crate::recorder::{Journal, On, Recorder, ends, listen_only};
 use crate::world::{LONG, World, calm, everywhere, on_sockets, simulated};
@@ -150,6 +150,131 @@ fn connecting_takes_ten_seconds_at_most() {
 #[test]
 fn a_name_without_addresses_is_not_found() {
     check_name(&[], &[V4], &[], SOON, &["lost NotFound"]);
+}
+
+/// Connects `c` like this, and notes between whom.
+fn dial_with(world: &mut dyn World, connect: Connect) {
+    let client = Recorder::new("c", |on, transport, journal| {
+        if on == On::Made {
+            let [peer, local] = ends(transport);
+            journal.note("c", format!("{} to {peer}", local.ip()));
+        }
+    });
+    world.enter(|event_loop, _| event_loop.connect_with(connect, client));
+}
+
+#[test]
+fn local_addr_bind_family_filter() {
+    let v6 = IpAddr::from([0xfd00, 0, 0, 0, 0, 0, 0, 1]);
+    let v4 = IpAddr::from([10, 0, 0, 1]);
+    // Where from, and what comes of it; all addresses are listened on, and the first would answer.
+    for (from, expected) in [(v4, ["made", "10.0.0.1 to 127.0.0.1:11645"]), (v6, ["made", "fd00::1 to [::1]:11645"])] {
+        for found in [[V6, V4], [V4, V6]] {
+            calm(|world| {
+                serve_on(world, &[V4, V6]);
+                world.sim().name("herd.example", found);
+                dial_with(world, Connect::to(("herd.example", PORT)).local_addr((from, 0).into()));
+                world.sim().run_for(LONG);
+                world.told("c", &expected);
+                assert_eq!(made_and_lost(world), (1, 0), "no other address was tried");
+            });
+        }
+    }
+    // None of that family, by name and by number.
+    for target in [Target::from(("herd.example", PORT)), Target::from(at(V6))] {
+        calm(|world| {
+            serve_on(world, &[V6]);
+            world.sim().name("herd.example", [V6]);
+            dial_with(world, Connect::to(target.clone()).local_addr((v4, 0).into()));
+            world.sim().run_for(LONG);
+            world.told("c", &["lost AddrNotAvailable"]);
+            assert!(world.journal().of("c")[0].contains("10.0.0.1"), "the reason says from where");
+            assert_eq!(made_and_lost(world), (0, 0));
+        });
+    }
+    on_sockets(|world| {
+        world.serve(|on, transport, journal| {
+            if on == On::Made {
+                journal.note("seen", ends(transport)[0].ip().to_string());
+            }
+        });
+        let address = world.address();
+        // A loopback address of its own, which Linux has without being asked.
+        dial_with(world, Connect::to(address).local_addr("127.0.0.78:0".parse().expect("an address")));
+        world.quiet();
+        world.told("c", &["made", &format!("127.0.0.78 to {address}")]);
+        world.told("seen", &["127.0.0.78"]);
+    });
+    on_sockets(|world| {
+        world.serve(listen_only);
+        // TEST-NET-3 (RFC 5737): nobody's address, so not ours.
+        let nobodys = Connect::to(world.address()).local_addr("203.0.113.1:0".parse().expect("an address"));
+        dial_with(world, nobodys);
+        world.quiet();
+        world.told("c", &["lost AddrNotAvailable"]);
+        world.told("s1", &[]);
+    });
+}
+
+#[test]
+fn connecting_takes_as_long_as_set() {
+    let second = Duration::from_secs(1);
+    for (timeout, name) in [(3, "herd.example"), (30, "herd.example"), (3, "127.0.0.1")] {
+        calm(|world| {
+            serve_on(world, &[V4, V6]);
+            world.sim().name("herd.example", [V4, V6]);
+            world.sim().ignore(at(V4));
+            world.sim().ignore(at(V6));
+            dial_with(world, Connect::to((name, PORT)).timeout(timeout * second));
+            world.sim().run_for(timeout * second - SOON);
+            world.told("c", &[]);
+            world.sim().run_for(2 * SOON);
+            world.told("c", &["lost TimedOut"]);
+            // What comes too late comes to nothing.
+            world.sim().readmit(at(V4));
+            world.sim().readmit(at(V6));
+            world.sim().run_for(LONG);
+            let (made, lost) = made_and_lost(world);
+            assert_eq!(made, lost, "{}", world.trace());
+        });
+    }
+}
+
+/// Of two addresses the first is silent: when is the second one's turn?
+#[track_caller]
+fn check_delay(delay: Option<Duration>, made_after: Option<Duration>) {
+    calm(|world| {
+        serve_on(world, &[V6, V4]);
+        world.sim().name("herd.example", [V6, V4]);
+        world.sim().ignore(at(V6));
+        dial_with(world, Connect::to(("herd.example", PORT)).attempt_delay(delay).timeout(60 * LONG));
+        let Some(made_after) = made_after else {
+            world.sim().run_for(59 * LONG);
+            world.told("c", &[]);
+            assert!(!world.trace().contains("connects to 127.0.0.1"), "{}", world.trace());
+            world.sim().run_for(2 * LONG);
+            return world.told("c", &["lost TimedOut"]);
+        };
+        world.sim().run_for(made_after);
+        world.told("c", &[]);
+        world.sim().run_for(2 * SOON);
+        world.told("c", &["made", "127.0.0.1 to 127.0.0.1:11645"]);
+    });
+}
+
+#[test]
+fn happy_eyeballs_can_be_slower_faster_and_off() {
+    check_delay(Some(Duration::from_millis(50)), Some(Duration::from_millis(50)));
+    check_delay(Some(LONG), Some(LONG));
+    check_delay(None, None);
+    // Off, one address is tried after the other all the same.
+    calm(|world| {
+        serve_on(world, &[V4]);
+        world.sim().name("herd.example", [V6, V4]);
+        dial_with(world, Connect::to(("herd.example", PORT)).attempt_delay(None));
+        world.sim().run_for(SOON);
+        world.told("c", &["made", "127.0.0.1 to 127.0.0.1:11645"]);
+    });
 }
 
 #[test]

@@ -43,10 +43,11 @@
 //!     `many_signals_at_once_none_kind_lost`, `a_signal_that_nobody_handles_any_more_has_its_default_effect`;
 //!     not applicable: `sigkill_rejected`, since there is no name for it
 //!
-//! # Reading from TCP (`tcp_read`)
+//! # Reading from TCP (`tcp_read`; `fairness`, `failing`)
 //!
 //! 25. `connection_made_before_any_data_even_if_data_already_queued`
-//! 26. `one_read_per_connection_per_iteration`
+//! 26. `one_read_per_connection_per_iteration`,
+//!     `two_flooding_connections_alternate_and_a_thirds_single_line_waits_at_most_one_turn`
 //! 27. `partial_read_continues_without_new_edge`
 //! 28. `data_and_fin_in_one_event_deliver_data_then_eof`
 //! 29. `pause_in_connection_made_holds`
@@ -54,10 +55,13 @@
 //! 31. `resume_delivers_backlog_then_eof_then_lost_in_order`
 //! 32. `pause_resume_idempotent_and_noop_when_closing`
 //! 33. `rst_gives_lost_with_reset_error_and_no_eof`, `a_reset_is_told_though_reading_is_paused`
-//! 34. missing: `error_or_panic_in_data_received_is_fatal_to_connection_only`
+//! 34. `error_or_panic_in_data_received_is_fatal_to_connection_only`,
+//!     `error_or_panic_in_any_callback_is_fatal_to_connection_only`,
+//!     `error_or_panic_in_tls_started_is_fatal_to_connection_only`,
+//!     `panic_in_a_factory_costs_at_most_the_connection_that_it_was_about`
 //! 35. `eof_false_closes_after_flush`, `eof_true_keeps_writing_open`
 //! 36. `reset_after_half_close_is_reported`
-//! 37. missing: `set_protocol_routes_next_read`
+//! 37. `set_protocol_routes_next_read`, `set_protocol_in_a_last_callback_hands_over_the_end`
 //!
 //! # Writing to TCP, and its flow (`tcp_write_flow`)
 //!
@@ -65,37 +69,38 @@
 //!     `writes_of_one_turn_leave_together`
 //! 39. `partial_write_buffers_rest_and_keeps_order`, `a_peer_that_begins_to_read_late_gets_all_that_waits`
 //! 40. `empty_write_is_noop`, `write_after_write_eof_is_dropped` (asyncio raises), `write_eof_flushes_then_fin`
-//! 41. `pause_strictly_above_high_resume_at_or_below_low`, `pause_once`, `high_zero`, `bad_limits_rejected`;
-//!     missing: `default_low_is_quarter`
-//! 42. missing: `writelines_obeys_watermarks_and_closed_state`
+//! 41. `pause_strictly_above_high_resume_at_or_below_low`, `pause_once`, `high_zero`, `bad_limits_rejected`,
+//!     `default_low_is_quarter`
+//! 42. `writelines_obeys_watermarks_and_closed_state`
 //! 43. `write_from_resume_writing`, `close_from_resume_writing_gives_one_lost`
-//! 44. missing: `write_buffer_size_is_exact_and_constant_time`
-//! 45. `write_after_lost_is_silent`; missing: `write_after_lost_is_silent_and_counted`
+//! 44. `write_buffer_size_is_exact_and_constant_time`
+//! 45. `write_after_lost_is_silent`, `write_after_lost_is_silent_and_counted`, `late_writes_are_counted_for_each_connection`
 //! 46. `write_error_reported_by_connection_lost_not_by_write`
 //!
-//! # Closing and aborting (`close_abort`)
+//! # Closing and aborting (`close_abort`; `failing`)
 //!
 //! 47. `close_flushes_then_lost_none_once`, `close_is_not_synchronous`, `close_twice_once`
 //! 48. `close_in_connection_made_and_in_data_received`
 //! 49. `abort_drops_buffer_and_gives_lost_none`, `abort_after_close_cuts_stuck_flush`, `abort_in_connection_made`
 //! 50. `lost_with_error_if_peer_resets_during_flush`
 //! 51. `any_method_after_lost_is_harmless`, `stale_ids_find_nothing`
-//! 52. missing: `error_in_connection_lost_still_closes_fd_and_detaches_server`
+//! 52. `error_in_connection_lost_still_closes_fd_and_detaches_server`
 //! 53. `fd_count_returns_to_baseline_after_1000_mixed_endings`
 //! 54. `token_reuse_never_delivers_old_event`
 //!
-//! # Serving and connecting (`server_connect`, `connecting`)
+//! # Serving and connecting (`server_connect`, `servers`, `connecting`)
 //!
 //! 55. `accepts_at_most_backlog_per_event_rest_next_iteration`, `new_arrivals_do_not_raise_what_is_accepted_in_a_turn`
-//! 56. `emfile_pauses_listener_and_recovers`, `emfile_pauses_listener_and_recovers_on_a_real_system`;
-//!     missing: `emfile_pauses_listener_reports_once_and_recovers`
+//! 56. `emfile_pauses_listener_and_recovers`, `emfile_pauses_listener_and_recovers_on_a_real_system`,
+//!     `emfile_pauses_listener_reports_once_and_recovers`
 //! 57. `close_between_accept_and_made_closes_the_socket`
-//! 58. `server_close_keeps_connections`; missing: `wait_closed_waits_for_last`, `close_clients_graceful`,
-//!     `abort_clients_immediate`, `wait_closed_race`
-//! 59. `port_zero`; missing: `address_in_use_error_names_address`, `dual_stack_two_sockets`, `hosts_list_deduplicated`
+//! 58. `server_close_keeps_connections`, `wait_closed_waits_for_last`, `close_clients_graceful`, `abort_clients_immediate`,
+//!     `wait_closed_race`, `a_listener_can_be_closed_in_every_callback_and_closed_comes_once`
+//! 59. `port_zero`, `address_in_use_error_names_address`, `dual_stack_two_sockets`;
+//!     not applicable: `hosts_list_deduplicated`, since one call listens on one address
 //! 60. `connect_refused_single_and_multiple_errors`, `first_address_fails_second_succeeds`,
-//!     `happy_eyeballs_second_family_wins_after_250ms_losers_closed`, `cancel_connect_closes_socket`;
-//!     missing: `local_addr_bind_family_filter`
+//!     `happy_eyeballs_second_family_wins_after_250ms_losers_closed`, `cancel_connect_closes_socket`,
+//!     `local_addr_bind_family_filter`
 //!
 //! # Streams
 //!
@@ -141,16 +146,16 @@
 //! - Data after `pause_reading`, over TLS (cpython#89322): `pause_while_tls_data_is_buffered_loses_nothing`
 //! - `writelines` forgets to send the rest (cpython#103462), to pause the protocol (cpython#127655, CVE-2024-12254), that
 //!   the connection is lost (cpython#136234), and what it had to send when the connection was closed (cpython#115514):
-//!   missing: `writelines_obeys_watermarks_and_closed_state`
+//!   `writelines_obeys_watermarks_and_closed_state`
 //! - `get_write_buffer_size` takes the longer the more was written (cpython#146507):
-//!   missing: `write_buffer_size_is_exact_and_constant_time`
+//!   `write_buffer_size_is_exact_and_constant_time`
 //! - `close` in `resume_writing` loses the connection twice (cpython#156512): `close_from_resume_writing_gives_one_lost`
 //! - Limits of 0 pause an idle TLS connection for ever: `limits_zero_on_idle_does_not_pause`
 //! - The marks of TLS do not see what waits in TCP: `tls_watermark_counts_all_layers`
 //! - Methods of a TLS transport fail after the second `close` (anyio#1250):
 //!   `any_method_after_the_end_is_harmless_on_tls`
 //! - One want of descriptors is reported a hundred times (cpython#151615):
-//!   missing: `emfile_pauses_listener_reports_once_and_recovers`
+//!   `emfile_pauses_listener_reports_once_and_recovers`
 //! - Who was accepted when the server closed is left hanging (cpython#109564):
 //!   `close_between_accept_and_made_closes_the_socket`
 //! - `close` delivers data from within, over TLS: `close_tells_nobody_what_had_come_already`
@@ -159,10 +164,45 @@
 //! - A cancelled connect leaves its socket open (cpython#131728, uvloop): `cancel_connect_closes_socket`
 //! - Jobs delay the lookup of names (cpython#112169): `dns_not_blocked_by_full_user_pool`
 //! - Signals are lost when very many come (cpython#74224): `many_signals_at_once_none_kind_lost`
+//!
+//! # What asyncio's users ask for
+//!
+//! asyncio lacks these, or hides them (`timeouts`, `limits`, and the files above):
+//!
+//! - a connect timeout: `connecting_takes_ten_seconds_at_most`, `connecting_takes_as_long_as_set`
+//! - a handshake timeout that can be set: `a_handshake_takes_as_long_as_set`, `handshake_timeout_aborts_and_reports`
+//! - an idle timeout: `who_says_nothing_is_told_so_and_every_word_renews_it`
+//! - a receive deadline: `a_receive_deadline_is_not_renewed_by_a_drip`
+//! - a close timeout: `close_timeout_ends_a_stuck_flush`
+//! - a hard cap on what waits to be sent: `the_cap_of_what_waits_ends_a_connection_that_goes_over_it`,
+//!   `the_cap_holds_whoever_writes_and_however_slowly_it_fills`,
+//!   `the_cap_counts_what_waits_encrypted_and_what_waits_for_the_handshake`
+//! - a reset noticed while paused or half-closed: `a_reset_is_told_though_reading_is_paused`,
+//!   `reset_after_half_close_is_reported`
+//! - a truncation that shows: `truncation_is_distinguishable`
+//! - an abort by reset: `reset_tells_the_peer_that_it_was_not_all_and_abort_does_not`,
+//!   `who_is_reset_by_us_learns_it_as_a_reset`
+//! - a lingering close: `close_slowly_lets_the_last_words_arrive`,
+//!   `close_slowly_ends_with_the_peer_its_patience_or_256_kib`
+//! - Happy Eyeballs, on unless told otherwise: `happy_eyeballs_second_family_wins_after_250ms_losers_closed`,
+//!   `happy_eyeballs_can_be_slower_faster_and_off`
+//! - one report for want of descriptors, and no end of serving: `emfile_pauses_listener_reports_once_and_recovers`
+//! - a cap on a listener's connections: `connections_over_the_cap_wait_in_the_backlog_until_one_is_gone`,
+//!   `a_cap_of_one_lets_everybody_in_one_after_the_other`, `a_closed_listener_lets_nobody_in_for_who_is_gone`,
+//!   `a_handshake_counts_as_a_connection`, `want_of_descriptors_and_a_cap_get_along`
+//! - a graceful stop with a deadline: `shut_down_aborts_who_is_left_after_its_grace`,
+//!   `shut_down_is_over_as_soon_as_all_have_left`
+//! - a hook for failed handshakes: `handshakes_that_fail_are_told_to_the_listener`,
+//!   `a_handshake_that_we_end_has_not_failed_and_neither_has_one_that_is_done`,
+//!   `the_hook_says_whose_handshake_it_was_and_comes_before_connection_lost`
+//! - lookups on threads of their own: `dns_not_blocked_by_full_user_pool`
 
 mod certificates;
 mod close_abort;
 mod connecting;
+mod failing;
+mod fairness;
+mod limits;
 mod logbook;
 mod loop_core;
 mod loopback;
@@ -172,12 +212,14 @@ mod panics;
 mod readiness;
 mod recorder;
 mod server_connect;
+mod servers;
 mod simulated;
 mod start_tls;
 mod start_tls_failures;
 mod tcp_read;
 mod tcp_write_flow;
 mod threads_dns_signals;
+mod timeouts;
 mod timers;
 mod tls;
 mod tls_ends;
@@ -206,11 +248,11 @@ fn every_number_has_its_tests_or_a_reason() {
 }
 
 #[test]
-fn every_fault_has_its_test() {
+fn every_fault_and_every_wish_has_its_test() {
     let tests = tests();
     for entry in list(|line| line.starts_with("- ")) {
-        let (fault, parts) = entry.split_once(": ").unwrap_or_else(|| panic!("what would show this? {entry}"));
-        check(fault, parts, &tests);
+        let (what, parts) = entry.split_once(": ").unwrap_or_else(|| panic!("what would show this? {entry}"));
+        check(what, parts, &tests);
     }
 }
 
@@ -221,9 +263,7 @@ fn check(what: &str, parts: &str, tests: &BTreeSet<String>) {
         assert!(!names.is_empty(), "{what}: {part}: what is it about?");
         let elsewhere = part.starts_with("not applicable: ");
         assert!(!elsewhere || part.contains(", since "), "{what}: {part}: why?");
-        // This word goes away in the commit that fills the last gap.
-        let without = if part.starts_with("missing: ") { names.len() } else { usize::from(elsewhere) };
-        for name in &names[without..] {
+        for name in &names[usize::from(elsewhere)..] {
             assert!(tests.contains(name), "{what}: there is no test called {name}");
         }
     }

@@ -109,6 +109,9 @@ pub(crate) enum On<'a> {
     TlsStarted,
 }
 
+/// What a test does with a connection.
+pub(crate) type Act = fn(&mut Transport<'_, Journal>);
+
 type React = Box<dyn FnMut(On<'_>, &mut Transport<'_, Journal>, &mut Journal)>;
 
 /// See the file's head.

@@ -1,9 +1,11 @@
 //! Promises about `connection_made`, `data_received`, `eof_received`, and reading that is paused.
 
+use std::rc::Rc;
+
 use proxy_herd::driver::sim::Ending;
 use proxy_herd::event_loop::ServerSecurity;
 
-use crate::recorder::{On, Recorder, echo, listen_only};
+use crate::recorder::{Act, On, Recorder, echo, listen_only};
 use crate::world::{World, bytes, calmly, check, everywhere, on_sockets, simulated};
 
 #[test]
@@ -334,4 +336,99 @@ fn hold_back(world: &mut dyn World, size: usize) {
 fn a_client_that_reads_nothing_is_held_by_pause_reading() {
     simulated(|world| hold_back(world, 1_000_000));
     on_sockets(|world| hold_back(world, 32 * 1024 * 1024));
+}
+
+#[test]
+fn set_protocol_routes_next_read() {
+    everywhere(|world| {
+        world.serve(|on, transport, journal| match on {
+            On::Data(b"x") => {
+                transport.set_protocol(Recorder::new("skipped", listen_only));
+                transport.set_protocol(Recorder::new("new", echo));
+                transport.set_write_buffer_limits(0, 0);
+                transport.write(b"from the old");
+                journal.note("s1", "returned");
+            }
+            On::Made => {}
+            _ => unreachable!("the old one is told nothing more: {on:?}"),
+        });
+        let client = world.connect();
+        world.send(client, b"x");
+        world.quiet();
+        world.take_received(client);
+        world.told("new", &["paused", "resumed"]);
+        world.send(client, b"y");
+        world.quiet();
+        assert_eq!(world.take_received(client), b"y");
+        // From outside, and once more.
+        world.with("s1", |transport| transport.set_protocol(Recorder::new("newest", listen_only)));
+        world.send(client, b"z");
+        world.half_close(client);
+        world.quiet();
+        world.told("s1", &["made", "data x", "returned"]);
+        world.told("skipped", &[]);
+        world.told("new", &["paused", "resumed", "data y", "paused", "resumed"]);
+        world.told("newest", &["data z", "eof", "lost"]);
+    });
+}
+
+#[test]
+fn set_protocol_drops_the_old_one_when_its_callback_has_returned() {
+    everywhere(|world| {
+        let token = Rc::new(());
+        let (held, seen) = (Rc::clone(&token), Rc::downgrade(&token));
+        drop(token);
+        world.serve_with(ServerSecurity::Plain, move |name| {
+            let (held, seen) = (Rc::clone(&held), seen.clone());
+            Recorder::new(name, move |on, transport, journal| {
+                let _of_this_protocol = &held;
+                if on == On::Made {
+                    let before = seen.strong_count();
+                    transport.set_protocol(Recorder::new("new", listen_only));
+                    journal.note("holders", (seen.strong_count() - before).to_string());
+                    let seen = seen.clone();
+                    transport.event_loop().call_soon(move |_, journal| {
+                        journal.note("holders", format!("{}", seen.strong_count() as isize - before as isize));
+                    });
+                }
+            })
+        });
+        world.connect();
+        world.quiet();
+        assert_eq!(world.journal().of("holders"), ["0", "-1"]);
+    });
+}
+
+#[test]
+fn set_protocol_in_a_last_callback_hands_over_the_end() {
+    let ends: [Act; 3] = [|transport| transport.close(), |transport| transport.abort(), |transport| transport.reset()];
+    for end in ends {
+        everywhere(|world| {
+            world.serve(move |on, transport, _| {
+                if on == On::Eof {
+                    end(transport);
+                    // Too late: it has ended, or nothing but that is left.
+                    transport.set_protocol(Recorder::new("new", listen_only));
+                }
+            });
+            let client = world.connect();
+            world.half_close(client);
+            world.quiet();
+            let told = [world.journal().of("s1"), world.journal().of("new")].concat();
+            assert_eq!(told, ["made", "eof", "lost"]);
+        });
+        everywhere(|world| {
+            world.serve(move |on, transport, _| {
+                if on == On::Eof {
+                    transport.set_protocol(Recorder::new("new", listen_only));
+                    end(transport);
+                }
+            });
+            let client = world.connect();
+            world.half_close(client);
+            world.quiet();
+            world.told("s1", &["made", "eof"]);
+            world.told("new", &["lost"]);
+        });
+    }
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use proxy_herd::driver::sim::{Ending, Weather};
 use proxy_herd::event_loop::{Loop, Transport};
 
-use crate::recorder::{Journal, On, listen_only};
+use crate::logbook::logged;
+use crate::recorder::{Act, Journal, On, listen_only};
 use crate::simulated::Simulated;
 use crate::world::{Client, FAR_TOO_MUCH, World, bytes, calm, calmly, check, everywhere, on_sockets, simulated};
 
@@ -217,6 +218,92 @@ fn a_buffer_that_drains_before_the_callback_returned_is_paused_and_resumed() {
     );
 }
 
+/// A window of 1 KiB, and so much that waits, by default marks: a client reads 1 KiB at a time. How much waited when the
+/// protocol was told to go on?
+#[track_caller]
+fn check_default_low(waiting: usize, resumed_at: usize) {
+    let world: &mut dyn World = &mut Simulated::new(0, Weather { window: 1024, ..Weather::default() });
+    let client = connected(world, |on, transport, journal| {
+        if on == On::Resumed {
+            journal.note("resumed at", transport.write_buffer_size().to_string());
+        }
+    });
+    world.stop_reading(client);
+    world.with("s1", |transport| transport.write(&[0; 1024]));
+    world.quiet();
+    world.with("s1", |transport| transport.write(&[0; 64 * 1024]));
+    world.told("s1", &["made"]);
+    world.with("s1", |transport| transport.write(&vec![0; waiting - 64 * 1024]));
+    world.told("s1", &["made", "paused"]);
+    for _ in 0..waiting / 1024 {
+        // It takes what is there, and room for as much again.
+        world.go_on_reading(client);
+        world.stop_reading(client);
+        world.quiet();
+    }
+    world.told("resumed at", &[&resumed_at.to_string()]);
+}
+
+#[test]
+fn default_low_is_quarter() {
+    check_default_low(64 * 1024 + 1024, 16 * 1024);
+    check_default_low(64 * 1024 + 1, 15 * 1024 + 1);
+}
+
+#[test]
+fn writelines_obeys_watermarks_and_closed_state() {
+    let check = |world: &mut dyn World, parts: usize| {
+        let client = connected(world, |on, transport, journal| {
+            if on == On::Resumed {
+                journal.note("s1", format!("{} wait", transport.write_buffer_size()));
+                transport.close();
+                transport.writelines([b"dropped".as_slice(); 3]);
+            }
+        });
+        let id = world.journal().id("s1");
+        world.stop_reading(client);
+        let part = bytes(10_000);
+        world.with("s1", |transport| {
+            transport.set_write_buffer_limits(30_000, 0);
+            transport.writelines([part.as_slice(); 3]);
+            assert!(!transport.is_writing_paused());
+            transport.writelines([b"".as_slice(), b"x"]);
+            assert!(transport.is_writing_paused());
+            transport.writelines(vec![part.as_slice(); parts]);
+        });
+        world.told("s1", &["made", "paused"]);
+        world.quiet();
+        world.told("s1", &["made", "paused"]);
+        world.go_on_reading(client);
+        world.until_lost("s1");
+        world.quiet();
+        world.told("s1", &["made", "paused", "resumed", "0 wait", "lost"]);
+        let expected = [part.repeat(3), b"x".to_vec(), part.repeat(parts)].concat();
+        assert!(world.received(client) == expected, "{} bytes came", world.received(client).len());
+        world.enter(|event_loop, _| assert!(event_loop.transport(id).is_none()));
+    };
+    simulated(|world| check(world, 30));
+    on_sockets(|world| check(world, FAR_TOO_MUCH / 10_000));
+    // Nobody is there any more, and still in the same callback.
+    for end in ENDS {
+        check_in_one_turn(end);
+    }
+}
+
+/// Writes lines after that: nothing is kept, nothing is sent.
+fn check_in_one_turn(end: Act) {
+    everywhere(|world| {
+        let client = connected(world, listen_only);
+        world.with("s1", |transport| {
+            end(transport);
+            transport.writelines([b"dropped".as_slice(); 10]);
+            assert_eq!((transport.write_buffer_size(), transport.is_writing_paused()), (0, false));
+        });
+        world.quiet();
+        assert!(world.received(client).is_empty() && world.ending(client).is_some());
+    });
+}
+
 #[test]
 #[should_panic(expected = "the low-water mark (2) is above the high-water mark (1)")]
 fn bad_limits_rejected() {
@@ -312,5 +399,102 @@ fn write_after_lost_is_silent() {
         world.quiet();
         world.enter(|event_loop, _| assert!(event_loop.transport(id).is_none()));
         world.told("s1", &["made", "lost ConnectionReset"]);
+    });
+}
+
+#[test]
+fn write_buffer_size_is_exact_and_constant_time() {
+    // What was written either waits or was taken by the system; and what it took arrives, whatever becomes of the rest.
+    let check = |world: &mut dyn World, size: usize| {
+        let client = connected(world, listen_only);
+        world.stop_reading(client);
+        world.with("s1", |transport| {
+            transport.write(&bytes(size));
+            assert_eq!(transport.write_buffer_size(), size, "nothing leaves before the end of the turn");
+        });
+        world.quiet();
+        let waiting = world.with("s1", |transport| {
+            transport.writelines([b"123".as_slice(), b"45"]);
+            let waiting = transport.write_buffer_size();
+            transport.abort();
+            assert_eq!(transport.write_buffer_size(), 0);
+            waiting
+        });
+        world.go_on_reading(client);
+        world.quiet();
+        assert!(waiting > 5);
+        assert_eq!(world.received(client).len() + waiting, size + 5);
+    };
+    simulated(|world| check(world, 500_000));
+    on_sockets(|world| check(world, FAR_TOO_MUCH));
+    // Asked for after each of a million writes: who counted each time would count for hours.
+    calm(|world| {
+        connected(world, listen_only);
+        world.with("s1", |transport| {
+            for count in 1..=1_000_000 {
+                transport.write(b"x");
+                assert_eq!(transport.write_buffer_size(), count);
+            }
+        });
+    });
+}
+
+/// After these nothing is written.
+const ENDS: [Act; 4] = [
+    |transport| transport.close(),
+    |transport| transport.abort(),
+    |transport| transport.reset(),
+    |transport| transport.write_eof(),
+];
+
+/// What is written too late, `times` times after this end: what does the log say?
+#[track_caller]
+fn check_late(end: Act, times: usize, expected: usize) {
+    everywhere(|world| {
+        let client = connected(world, listen_only);
+        let mut id = String::new();
+        let said = logged(|| {
+            world.with("s1", |transport| {
+                id = transport.id().to_string();
+                end(transport);
+                for _ in 0..times {
+                    transport.write(b"");
+                    transport.write(b"dropped");
+                }
+                assert_eq!(transport.write_buffer_size(), 0);
+            });
+            world.quiet();
+        });
+        let line = format!("WARN {id}: 5 writes came after close or write_eof and were dropped");
+        assert_eq!(said, vec![line; expected], "{times} times");
+        assert!(world.received(client).is_empty() && world.ending(client).is_some());
+    });
+}
+
+#[test]
+fn write_after_lost_is_silent_and_counted() {
+    for end in ENDS {
+        check_late(end, 4, 0);
+        check_late(end, 5, 1);
+        check_late(end, 1000, 1);
+    }
+}
+
+#[test]
+fn late_writes_are_counted_for_each_connection() {
+    calm(|world| {
+        world.serve(|on, transport, _| {
+            if on == On::Made {
+                transport.close();
+                (0..4).for_each(|_| transport.write(b"dropped"));
+            }
+        });
+        let said = logged(|| {
+            for _ in 0..10 {
+                world.connect();
+                world.quiet();
+            }
+        });
+        assert!(said.is_empty(), "{said:?}");
     });
 }

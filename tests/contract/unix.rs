@@ -130,15 +130,17 @@ fn a_path_in_use_is_left_alone_and_a_file_for_good() {
     let letter = folder.path().join("letter");
     std::fs::write(&letter, "dear reader").expect("a writable folder");
     on_sockets(|world| {
-        let (first, second) = (format!("listening {}", path.display()), "failed AddrInUse");
+        let first = format!("listening {}", path.display());
+        let second = format!("failed AddrInUse: {}: somebody listens there", path.display());
+        let third = format!("failed AlreadyExists: {}: there is something that is no socket", letter.display());
         open(world, &path);
         open(world, &path);
-        world.until(second, |world| world.journal().of("door").len() == 2);
-        world.told("door", &[&first, second]);
+        world.until(&second, |world| world.journal().of("door").len() == 2);
+        world.told("door", &[&first, &second]);
         assert!(UnixStream::connect(&path).is_ok());
         open(world, &letter);
         world.until("failure", |world| world.journal().of("door").len() == 3);
-        world.told("door", &[&first, second, "failed AlreadyExists"]);
+        world.told("door", &[&first, &second, &third]);
         assert_eq!(std::fs::read_to_string(&letter).ok().as_deref(), Some("dear reader"));
     });
 }

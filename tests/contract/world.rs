@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use proxy_herd::driver::sim::{Ending, HostId, Sim, Weather};
 use proxy_herd::event_loop::{
-    Address, ConnId, ListenerId, Loop, Protocol, ProtocolFactory, Security, ServerSecurity, Signal, Transport,
+    Address, ConnId, ListenerId, Loop, Lost, Protocol, ProtocolFactory, Security, ServerSecurity, Signal, Transport,
 };
 
 use crate::loopback::Loopback;
@@ -238,7 +238,16 @@ impl ProtocolFactory<Journal> for Door {
     }
 
     fn failed(&mut self, _: &mut Loop<'_, Journal>, journal: &mut Journal, error: io::Error) {
-        journal.note("door", format!("failed {:?}", error.kind()));
+        journal.note("door", format!("failed {:?}: {error}", error.kind()));
+    }
+
+    fn handshake_failed(&mut self, _: &mut Loop<'_, Journal>, journal: &mut Journal, lost: &Lost) {
+        let why = lost.why.as_ref().map(io::Error::kind);
+        journal.note("door", format!("handshake failed {why:?}"));
+    }
+
+    fn closed(&mut self, _: &mut Loop<'_, Journal>, journal: &mut Journal) {
+        journal.note("door", "closed");
     }
 }
 
