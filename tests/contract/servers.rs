@@ -10,7 +10,7 @@ use proxy_herd::driver::sim::Ending;
 use proxy_herd::event_loop::{Address, ListenerId, Loop, Lost, Protocol, ProtocolFactory, ServerSecurity, Transport};
 
 use crate::certificates::Authority;
-use crate::recorder::{Journal, On, Recorder, echo, listen_only};
+use crate::recorder::{Journal, Recorder, echo, listen_only};
 use crate::tls::NAME;
 use crate::world::{Client, Door, FAR_TOO_MUCH, World, bytes, calm, calmly, everywhere, on_sockets, simulated};
 
@@ -464,23 +464,5 @@ fn address_in_use_error_names_address() {
     on_sockets(|world| {
         let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
         check(world, taken.local_addr().expect("it is bound"));
-    });
-}
-
-#[test]
-fn connections_can_write_on_after_their_listener_is_closed() {
-    everywhere(|world| {
-        let listener = world.serve(|on, transport, _| {
-            if let On::Data(data) = on {
-                let listener = transport.listener().expect("it was accepted");
-                transport.event_loop().close_listener(listener);
-                transport.write(data);
-            }
-        });
-        let client = world.connect();
-        world.send(client, b"hello");
-        world.quiet();
-        assert_eq!(world.received(client), b"hello");
-        world.enter(|event_loop, _| assert_eq!(event_loop.connections_of(listener).len(), 1));
     });
 }

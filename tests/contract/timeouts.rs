@@ -7,7 +7,7 @@ use proxy_herd::event_loop::{Connect, Listen, Loop, Lost, Protocol, ProtocolFact
 use crate::certificates::Authority;
 use crate::recorder::{Act, Journal, On, Recorder, echo, listen_only};
 use crate::tls::NAME;
-use crate::world::{Client, Door, LONG, World, calm, everywhere, on_sockets};
+use crate::world::{Client, Door, World, calm, everywhere, on_sockets};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MOMENT: Duration = Duration::from_millis(10);
@@ -254,25 +254,5 @@ fn the_hook_says_whose_handshake_it_was_and_comes_before_connection_lost() {
         let told = world.journal().of("clerk");
         let id = told.last().and_then(|line| line.strip_prefix("lost ")).expect("it was lost");
         assert_eq!(told, [format!("hook {id} from 127.0.0.1"), format!("lost {id}")]);
-    });
-}
-
-#[test]
-fn a_timeout_of_ours_does_not_outlive_its_connection() {
-    calm(|world| {
-        world.serve(|on, transport, _| match on {
-            On::Made if transport.id().generation() % 2 == 0 => {
-                transport.set_timeout(Some(SECOND));
-                transport.close();
-            }
-            On::TimedOut => unreachable!("{}: nobody has set a timeout", transport.id()),
-            _ => {}
-        });
-        for _ in 0..10 {
-            world.connect();
-            world.quiet();
-        }
-        world.sim().run_for(LONG);
-        assert!(!world.journal().all().iter().any(|line| line.contains("timed out")));
     });
 }
