@@ -324,9 +324,10 @@ pub trait ProtocolFactory<S> {
         let _ = (event_loop, state, address);
     }
 
-    /// The address, which `error` names, could not be bound; the listener is gone. Silent unless answered.
+    /// The address, which `error` names, could not be bound; the listener is gone. Unless answered, the log says so.
     fn failed(&mut self, event_loop: &mut Loop<'_, S>, state: &mut S, error: io::Error) {
-        let _ = (event_loop, state, error);
+        let _ = (event_loop, state);
+        log::error!("nobody listens: {error}");
     }
 
     /// A connection was lost before its TLS handshake was done; its protocol is told next. For counting, or for a log:

@@ -22,6 +22,19 @@ fn open(world: &mut dyn World, address: SocketAddr) -> ListenerId {
 }
 
 #[test]
+fn a_listener_that_nobody_asks_about_is_in_the_log() {
+    calm(|world| {
+        world.serve(listen_only);
+        world.quiet();
+        let said = logged(|| {
+            world.serve(listen_only);
+            world.sim().run_for(LONG);
+        });
+        assert_eq!(said, [format!("ERROR nobody listens: {}: address in use", world.address())]);
+    });
+}
+
+#[test]
 fn port_zero() {
     calmly(|world| {
         for _ in 0..3 {
