@@ -6,7 +6,7 @@ use proxy_herd::event_loop::EventLoop;
 
 use crate::loop_core::{check, millis, note};
 use crate::recorder::{Journal, On};
-use crate::world::{LONG, calm, calmly};
+use crate::world::{LONG, World, calm, calmly, on_sockets};
 
 #[test]
 fn timers_fire_in_when_order_not_insertion_order() {
@@ -169,5 +169,56 @@ fn a_timeout_fires_once_and_can_be_moved_and_taken_back() {
         world.send(client, b"never");
         world.sim().run_for(millis(3000));
         assert_eq!(world.journal().times("s1", "timed out"), 2, "{:?}", world.journal().of("s1"));
+    });
+}
+
+/// Everything is there or due when a turn begins late: in which order is it told? `hold_up` lets a client's words arrive
+/// while the loop does nothing.
+fn late_turn(world: &mut dyn World, hold_up: fn(&mut dyn World)) -> Vec<String> {
+    world.serve(|on, transport, _| match on {
+        On::Made => transport.set_write_buffer_limits(0, 0),
+        On::Data(_) => {
+            transport.set_timeout(None);
+            transport.write(b"thank you");
+        }
+        _ => {}
+    });
+    let [heard, _silent] = [(); 2].map(|()| {
+        let client = world.connect();
+        world.quiet();
+        client
+    });
+    let before = world.journal().all().len();
+    world.send(heard, b"in time");
+    world.connect();
+    hold_up(world);
+    world.enter(|event_loop, journal| {
+        for who in ["s1", "s2"] {
+            let id = journal.id(who);
+            event_loop.transport(id).expect("it lives").set_timeout(Some(Duration::ZERO));
+        }
+        event_loop.call_later(Duration::ZERO, note("due"));
+        event_loop.call_soon(note("soon"));
+    });
+    world.quiet();
+    world.journal().all().split_off(before)
+}
+
+#[test]
+fn who_has_answered_in_time_is_heard_before_what_is_due_in_a_late_turn() {
+    let order =
+        ["call soon", "s1 data in time", "s1 paused", "s3 made", "s2 timed out", "call due", "call hook", "s1 resumed"];
+    on_sockets(|world| {
+        world.loopback().event_loop.before_sleep(|_, journal| {
+            if journal.times("call", "due") > journal.times("call", "hook") {
+                journal.note("call", "hook");
+            }
+        });
+        assert_eq!(late_turn(world, |_| {}), order);
+    });
+    calm(|world| {
+        // Just before they arrive: the turn in which this is set takes longer.
+        let order = order.into_iter().filter(|line| *line != "call hook");
+        assert!(late_turn(world, |world| world.sim().run_for(Duration::from_micros(95))).into_iter().eq(order));
     });
 }
