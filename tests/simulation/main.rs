@@ -8,6 +8,7 @@ mod certificates;
 mod recorder;
 mod stage;
 
+use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use proxy_herd::driver::sim::{Crash, Ending, HostId, Sim, Weather};
@@ -217,4 +218,25 @@ fn a_silent_host_says_nothing_until_it_is_back() {
         sim.run_for(LONG);
         told(&sim, host, "c", &["made", "lost ConnectionReset"]);
     });
+}
+
+#[test]
+fn a_restarted_host_gets_no_answer_to_what_was_asked_before() {
+    let mut sim = calm();
+    serve(&mut sim, listen_only);
+    sim.name("old.example", [IpAddr::from([10, 0, 0, 1])]);
+    sim.name("new.example", [address().ip()]);
+    let host = sim.add_host("Client", Journal::default());
+    let dial_name = |sim: &mut Sim<Journal>, name| {
+        sim.enter(host, |event_loop, _| {
+            event_loop.connect((name, address().port()), Security::Plain, Recorder::new("c", listen_only))
+        })
+    };
+    let before = dial_name(&mut sim, "old.example");
+    sim.crash(host, Crash::Killed);
+    sim.restart(host, Journal::default());
+    assert_eq!(dial_name(&mut sim, "new.example"), before, "it goes by the same name");
+    sim.run_for(LONG);
+    told(&sim, host, "c", &["made"]);
+    assert!(!sim.trace().as_str().contains("connects to 10.0.0.1"), "{:?}", sim.trace());
 }
