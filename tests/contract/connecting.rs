@@ -1,12 +1,13 @@
 //! Promises about `connect`: addresses, names, Happy Eyeballs, and `connection_lost` once for every failure.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use proxy_herd::event_loop::{ConnId, Connect, Loop, Lost, Protocol, Security, ServerSecurity, Target, Transport};
 
-use crate::recorder::{Journal, On, Recorder, ends, listen_only};
-use crate::world::{LONG, World, calm, everywhere, on_sockets, simulated};
+use crate::recorder::{Act, Journal, On, Recorder, ends, listen_only};
+use crate::world::{LONG, World, bytes, calm, everywhere, on_sockets, simulated};
 
 const V4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const V6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
@@ -388,8 +389,19 @@ fn out_of_descriptors_gives_lost_with_the_systems_reason() {
     });
 }
 
-/// Connects again as soon as it is lost.
-struct Stubborn(SocketAddr);
+/// Connects again as soon as it is lost, and does this each time.
+struct Stubborn {
+    address: SocketAddr,
+    then: Act,
+}
+
+impl Stubborn {
+    fn connect(self, event_loop: &mut Loop<'_, Journal>) {
+        let then = self.then;
+        let id = event_loop.connect(self.address, Security::Plain, self);
+        then(&mut event_loop.transport(id).expect("it has just begun"));
+    }
+}
 
 impl Protocol<Journal> for Stubborn {
     fn data_received(&mut self, _: &mut Transport<'_, Journal>, _: &mut Journal, _: &[u8]) {}
@@ -397,7 +409,7 @@ impl Protocol<Journal> for Stubborn {
     fn connection_lost(&mut self, event_loop: &mut Loop<'_, Journal>, journal: &mut Journal, _: Lost) {
         journal.note("stubborn", "lost");
         if journal.of("stubborn").len() < 1000 {
-            event_loop.connect(self.0, Security::Plain, Self(self.0));
+            Self { ..*self }.connect(event_loop);
         }
     }
 }
@@ -407,7 +419,8 @@ fn who_connects_again_as_soon_as_it_is_lost_does_not_stop_the_time() {
     calm(|world| {
         let host = world.host();
         world.sim().out_of_descriptors(host);
-        world.dial(Security::Plain, Stubborn(at(V4)));
+        let stubborn = Stubborn { address: at(V4), then: |_| {} };
+        world.enter(|event_loop, _| stubborn.connect(event_loop));
         world.sim().run_for(Duration::from_millis(1));
         let tries = world.journal().of("stubborn").len();
         assert!((2..=200).contains(&tries), "once a turn");
@@ -415,11 +428,34 @@ fn who_connects_again_as_soon_as_it_is_lost_does_not_stop_the_time() {
 }
 
 #[test]
+fn who_ends_what_it_has_begun_and_begins_again_does_so_once_a_turn() {
+    let ends: [Act; 4] = [
+        |transport| transport.close(),
+        |transport| transport.abort(),
+        |transport| transport.fail(io::Error::other("changed its mind")),
+        |transport| {
+            transport.set_write_buffer_cap(100_000);
+            transport.write(&bytes(200_000));
+        },
+    ];
+    for then in ends {
+        calm(|world| {
+            let stubborn = Stubborn { address: at(V4), then };
+            world.enter(|event_loop, _| stubborn.connect(event_loop));
+            world.sim().run_for(Duration::from_millis(1));
+            let tries = world.journal().of("stubborn").len();
+            assert!((2..=200).contains(&tries), "{tries} tries");
+        });
+    }
+}
+
+#[test]
 fn who_connects_again_at_once_does_not_hold_up_the_others() {
     on_sockets(|world| {
         // A link-local address without its link: the system refuses at once, whether it has IPv6 or not.
         let nowhere = "[fe80::1]:1".parse().expect("an address");
-        world.enter(|event_loop, _| event_loop.connect(nowhere, Security::Plain, Stubborn(nowhere)));
+        let stubborn = Stubborn { address: nowhere, then: |_| {} };
+        world.enter(|event_loop, _| stubborn.connect(event_loop));
         for turn in 1..10 {
             world.loopback().turn(Duration::ZERO);
             let tries = world.journal().of("stubborn").len();

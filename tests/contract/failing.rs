@@ -245,6 +245,54 @@ fn error_in_connection_lost_still_closes_fd_and_detaches_server() {
     }
 }
 
+/// Panics when it is dropped: as another takes its place, or when it is lost, which it does not take well either.
+struct Bomb {
+    hands_over: bool,
+}
+
+impl Protocol<Journal> for Bomb {
+    fn connection_made(&mut self, transport: &mut Transport<'_, Journal>, _: &mut Journal) {
+        if self.hands_over {
+            transport.set_protocol(Recorder::new("heir", echo));
+        }
+    }
+
+    fn data_received(&mut self, transport: &mut Transport<'_, Journal>, _: &mut Journal, _: &[u8]) {
+        transport.abort();
+    }
+
+    fn connection_lost(&mut self, _: &mut Loop<'_, Journal>, _: &mut Journal, _: Lost) {
+        panic!("{WHY}");
+    }
+}
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        // Twice at a time would be the end of the process.
+        assert!(std::thread::panicking(), "{WHY}");
+    }
+}
+
+#[test]
+fn panic_in_drop_costs_at_most_the_connection_that_it_was_about() {
+    for (hands_over, callbacks) in [(true, &["drop"][..]), (false, &["connection_lost", "drop"])] {
+        everywhere(|world| {
+            watch(world);
+            world.serve_with(ServerSecurity::Plain, move |_: &str| Bomb { hands_over });
+            let client = world.connect();
+            world.send(client, b"hello");
+            world.quiet();
+            let panicked = world.journal().of("handler");
+            assert_eq!(panicked.len(), callbacks.len(), "{panicked:?}");
+            for (told, callback) in panicked.iter().zip(callbacks) {
+                assert!(told.starts_with(&format!("{callback} of #")) && told.ends_with(WHY), "{told}");
+            }
+            assert_eq!(world.ending(client).is_none(), hands_over);
+            assert_eq!(world.received(client), if hands_over { b"hello".as_slice() } else { b"" });
+        });
+    }
+}
+
 /// A listener's factory that fails in one of its callbacks.
 struct BadDoor {
     at: &'static str,

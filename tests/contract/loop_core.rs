@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use proxy_herd::driver::sim::Ending;
-use proxy_herd::event_loop::{Closed, EventLoop, Loop};
+use proxy_herd::event_loop::{Closed, EventLoop, Loop, Security, ServerSecurity};
 
-use crate::recorder::{Journal, On, echo, listen_only};
+use crate::certificates::Authority;
+use crate::recorder::{Journal, On, Recorder, echo, listen_only};
+use crate::tls::NAME;
 use crate::world::{LONG, World, calmly, everywhere, on_sockets};
 
 /// Enters a loop and lets it run: what does it note, in which order?
@@ -241,4 +243,19 @@ fn several_wakes_become_one_call_in_the_next_turn() {
         world.told("s1", &["made", "woken", "lost"]);
         assert_eq!(world.ending(client), Some(Ending::Fin));
     });
+}
+
+#[test]
+fn who_is_woken_before_it_is_made_is_told_after_that() {
+    let authority = Authority::new();
+    let ways = [(ServerSecurity::Plain, Security::Plain), (authority.server(NAME), authority.client(NAME))];
+    for (server, client) in ways {
+        everywhere(|world| {
+            world.serve_with(server.clone(), |name| Recorder::new(name, listen_only));
+            let id = world.dial(client.clone(), Recorder::new("c", listen_only));
+            world.enter(|event_loop, _| event_loop.wake(id));
+            world.quiet();
+            world.told("c", &["made", "woken"]);
+        });
+    }
 }

@@ -29,7 +29,8 @@
 //! 14. `timer_never_early`, `timer_late_by_less_than_a_turn`
 //! 15. `many_cancelled_timers_are_purged`, `timers_that_are_always_cancelled_take_no_room`
 //! 16. `huge_delay_is_capped_not_overflowing`
-//! 17. `timer_due_runs_after_already_ready_callbacks`
+//! 17. `timer_due_runs_after_already_ready_callbacks`,
+//!     `who_has_answered_in_time_is_heard_before_what_is_due_in_a_late_turn`
 //!
 //! # Threads, names, signals (`threads_dns_signals`)
 //!
@@ -58,10 +59,12 @@
 //! 34. `error_or_panic_in_data_received_is_fatal_to_connection_only`,
 //!     `error_or_panic_in_any_callback_is_fatal_to_connection_only`,
 //!     `error_or_panic_in_tls_started_is_fatal_to_connection_only`,
-//!     `panic_in_a_factory_costs_at_most_the_connection_that_it_was_about`
+//!     `panic_in_a_factory_costs_at_most_the_connection_that_it_was_about`,
+//!     `panic_in_drop_costs_at_most_the_connection_that_it_was_about`
 //! 35. `eof_false_closes_after_flush`, `eof_true_keeps_writing_open`
 //! 36. `reset_after_half_close_is_reported`
-//! 37. `set_protocol_routes_next_read`, `set_protocol_in_a_last_callback_hands_over_the_end`
+//! 37. `set_protocol_routes_next_read`, `set_protocol_in_a_last_callback_hands_over_the_end`,
+//!     `set_protocol_in_pause_writing_hands_over_the_end`
 //!
 //! # Writing to TCP, and its flow (`tcp_write_flow`)
 //!
@@ -120,7 +123,8 @@
 //! 75. `tls_watermark_counts_all_layers`, `limits_zero_on_idle_does_not_pause`
 //! 76. `key_update_answered_without_app_write`
 //! 77. `start_tls_client_server`, `start_tls_with_buffered_client_hello`, `start_tls_while_write_paused`,
-//!     `start_tls_failure_gives_connection_lost`, `plaintext_after_starttls_rejected`
+//!     `start_tls_failure_gives_connection_lost`, `plaintext_after_starttls_rejected`,
+//!     `start_tls_keeps_every_byte_in_its_place`
 //! 78. not applicable: `tls_over_tls`, since a connection is plain or TLS, and TLS is carried by TCP
 //! 79. `memory_per_idle_tls_connection_below_24_kib`
 //!

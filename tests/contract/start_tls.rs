@@ -1,11 +1,10 @@
 //! Promises about a connection that begins plain and goes on with TLS: in which order what is written leaves, what the
 //! protocol is told meanwhile, and that nothing of the plain part is taken for encrypted.
 //!
-//! How it may fail is in `start_tls_failures`.
+//! How it may fail, or be given up, is in `start_tls_failures`.
 
 use std::time::Duration;
 
-use proxy_herd::driver::sim::Ending;
 use proxy_herd::event_loop::{Protocol, Security, ServerSecurity, StartTls, Transport};
 
 use crate::certificates::Authority;
@@ -80,7 +79,7 @@ where
 }
 
 /// A client that was answered, and plays the rest by hand.
-fn forger(world: &mut dyn World, authority: &Authority) -> Forger {
+pub(crate) fn forger(world: &mut dyn World, authority: &Authority) -> Forger {
     let client = world.connect();
     world.send(client, PLEASE);
     world.quiet();
@@ -398,50 +397,62 @@ fn start_tls_means_nothing_after_the_end_and_the_second_time() {
     });
 }
 
-#[test]
-fn ends_in_the_middle_of_start_tls() {
-    type End = fn(&mut Transport<'_, Journal>);
-    let ends: [(End, bool); 3] = [
-        (|transport| transport.close(), false),
-        (|transport| transport.abort(), false),
-        (|transport| transport.reset(), true),
-    ];
-    for (end, is_reset) in ends {
-        everywhere(|world| {
-            let authority = Authority::new();
-            let [ours, _] = authority.ends(NAME);
-            serve(world, ours, listen_only);
-            let forger = forger(world, &authority);
+/// So much is said in plain text by who is asked, then so much by both. Who is asked lets the hello wait, perhaps; and who
+/// writes early does not wait for the handshake.
+fn check_bytes(plain: usize, sealed: usize, waits: bool, early: bool) {
+    let speak = move |transport: &mut Transport<'_, Journal>| {
+        transport.write(&bytes(sealed));
+        transport.write_eof();
+    };
+    let begin = move |transport: &mut Transport<'_, Journal>, start: &StartTls| {
+        transport.start_tls(start.clone(), b"");
+        if early {
+            speak(transport);
+        }
+    };
+    everywhere(|world| {
+        let [ours, theirs] = Authority::new().ends(NAME);
+        let server = ours.clone();
+        world.serve(move |on, transport, _| match on {
+            On::Made => transport.set_write_buffer_limits(FAR_TOO_MUCH, 0),
+            On::Data(b"?") => {
+                transport.write(&bytes(plain));
+                if waits { transport.pause_reading() } else { begin(transport, &server) }
+            }
+            On::TlsStarted if !early => speak(transport),
+            _ => {}
+        });
+        let client = Recorder::new("c", move |on, transport, journal| match on {
+            On::Made => {
+                transport.set_write_buffer_limits(FAR_TOO_MUCH, 0);
+                transport.write(b"?");
+            }
+            On::Data(_) if journal.count_of("c") == plain => begin(transport, &theirs),
+            On::TlsStarted if !early => speak(transport),
+            _ => {}
+        });
+        world.dial(Security::Plain, client);
+        world.quiet();
+        if waits {
             world.with("s1", |transport| {
-                transport.write(b"secret");
-                end(transport);
-                assert!(transport.is_closing());
-                assert_eq!(transport.write_buffer_size(), 0, "what cannot be encrypted is not sent");
+                begin(transport, &ours);
+                transport.resume_reading();
             });
             world.quiet();
-            world.told("s1", &["made", "lost"]);
-            assert_eq!(world.received(forger.client), b"");
-            let ending = if is_reset { Ending::Reset } else { Ending::Fin };
-            assert_eq!(world.ending(forger.client), Some(ending));
-        });
-    }
+        }
+        for (who, heard) in [("s1", "data ?"), ("c", &format!("data {plain} bytes"))] {
+            world.told(who, &["made", heard, "tls started", &format!("data {sealed} bytes"), "eof", "lost"]);
+        }
+        assert!(world.journal().bytes_of("c") == [bytes(plain), bytes(sealed)].concat());
+        assert!(world.journal().bytes_of("s1") == [b"?".to_vec(), bytes(sealed)].concat());
+    });
 }
 
 #[test]
-fn close_in_the_middle_of_start_tls_waits_for_nobody() {
-    calmly(|world| {
-        let [ours, _] = Authority::new().ends(NAME);
-        world.serve(listen_only);
-        let client = world.connect();
-        world.stop_reading(client);
-        world.quiet();
-        world.with("s1", |transport| {
-            transport.write(&bytes(FAR_TOO_MUCH));
-            transport.start_tls(ours, b"");
-        });
-        world.quiet();
-        world.with("s1", |transport| transport.close());
-        world.quiet();
-        world.told("s1", &["made", "lost"]);
-    });
+fn start_tls_keeps_every_byte_in_its_place() {
+    for (plain, sealed) in [(100, 100), (100, 100_000), (200_000, 100), (200_000, 100_000)] {
+        for (waits, early) in [(false, false), (false, true), (true, false), (true, true)] {
+            check_bytes(plain, sealed, waits, early);
+        }
+    }
 }

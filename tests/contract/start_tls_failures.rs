@@ -1,15 +1,17 @@
-//! Promises about a connection that cannot go on with TLS: why is told, once, and nothing plain slips through.
+//! Promises about a connection that cannot go on with TLS, or is ended before it does: why is told, once, and nothing plain
+//! slips through.
 
 use std::time::Duration;
 
-use proxy_herd::event_loop::{Connect, Listen, Security, ServerSecurity};
+use proxy_herd::driver::sim::Ending;
+use proxy_herd::event_loop::{Connect, Listen, Security, ServerSecurity, Transport};
 
 use crate::certificates::Authority;
 use crate::recorder::{Journal, On, Recorder, listen_only};
-use crate::start_tls::{GO, PLEASE, Upgrade, serve};
+use crate::start_tls::{GO, PLEASE, Upgrade, forger, serve};
 use crate::tls::{NAME, pair};
 use crate::tls_records::Forger;
-use crate::world::{Client, World, calm, calmly, everywhere};
+use crate::world::{Client, FAR_TOO_MUCH, World, bytes, calm, calmly, everywhere};
 
 /// A client that has asked and was answered does this instead of a handshake: what is the server told?
 #[track_caller]
@@ -222,11 +224,7 @@ fn start_tls_is_refused_where_it_cannot_work() {
                 transport.start_tls(again.clone(), b"");
             }
         });
-        let client = world.connect();
-        world.send(client, PLEASE);
-        world.quiet();
-        world.take_received(client);
-        Forger::on(client, authority.client(NAME)).shake_hands(world);
+        forger(world, &authority).shake_hands(world);
         world.told("s1", &["made", "tls started", "lost Unsupported"]);
     });
 }
@@ -237,15 +235,59 @@ fn a_cut_after_start_tls_is_told() {
         let authority = Authority::new();
         let [ours, _] = authority.ends(NAME);
         serve(world, ours, listen_only);
-        let client = world.connect();
-        world.send(client, PLEASE);
-        world.quiet();
-        world.take_received(client);
-        let mut forger = Forger::on(client, authority.client(NAME));
+        let mut forger = forger(world, &authority);
         forger.shake_hands(world);
         forger.send(world, &[b"half of a sen"], &[]);
-        world.half_close(client);
+        world.half_close(forger.client);
         world.quiet();
         world.told("s1", &["made", "tls started", "data half of a sen", "lost UnexpectedEof"]);
+    });
+}
+
+#[test]
+fn ends_in_the_middle_of_start_tls() {
+    type End = fn(&mut Transport<'_, Journal>);
+    let ends: [(End, bool); 3] = [
+        (|transport| transport.close(), false),
+        (|transport| transport.abort(), false),
+        (|transport| transport.reset(), true),
+    ];
+    for (end, is_reset) in ends {
+        everywhere(|world| {
+            let authority = Authority::new();
+            let [ours, _] = authority.ends(NAME);
+            serve(world, ours, listen_only);
+            let forger = forger(world, &authority);
+            world.with("s1", |transport| {
+                transport.write(b"secret");
+                end(transport);
+                assert!(transport.is_closing());
+                assert_eq!(transport.write_buffer_size(), 0, "what cannot be encrypted is not sent");
+            });
+            world.quiet();
+            world.told("s1", &["made", "lost"]);
+            assert_eq!(world.received(forger.client), b"");
+            let ending = if is_reset { Ending::Reset } else { Ending::Fin };
+            assert_eq!(world.ending(forger.client), Some(ending));
+        });
+    }
+}
+
+#[test]
+fn close_in_the_middle_of_start_tls_waits_for_nobody() {
+    calmly(|world| {
+        let [ours, _] = Authority::new().ends(NAME);
+        world.serve(listen_only);
+        let client = world.connect();
+        world.stop_reading(client);
+        world.quiet();
+        world.with("s1", |transport| {
+            transport.write(&bytes(FAR_TOO_MUCH));
+            transport.start_tls(ours, b"");
+        });
+        world.quiet();
+        world.with("s1", |transport| transport.close());
+        world.quiet();
+        world.told("s1", &["made", "lost"]);
     });
 }

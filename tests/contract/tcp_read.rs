@@ -399,10 +399,11 @@ fn set_protocol_drops_the_old_one_when_its_callback_has_returned() {
     });
 }
 
+const ENDS: [Act; 3] = [|transport| transport.close(), |transport| transport.abort(), |transport| transport.reset()];
+
 #[test]
 fn set_protocol_in_a_last_callback_hands_over_the_end() {
-    let ends: [Act; 3] = [|transport| transport.close(), |transport| transport.abort(), |transport| transport.reset()];
-    for end in ends {
+    for end in ENDS {
         everywhere(|world| {
             world.serve(move |on, transport, _| {
                 if on == On::Eof {
@@ -428,6 +429,26 @@ fn set_protocol_in_a_last_callback_hands_over_the_end() {
             world.half_close(client);
             world.quiet();
             world.told("s1", &["made", "eof"]);
+            world.told("new", &["lost"]);
+        });
+    }
+}
+
+#[test]
+fn set_protocol_in_pause_writing_hands_over_the_end() {
+    for end in ENDS {
+        everywhere(|world| {
+            world.serve(move |on, transport, _| match on {
+                On::Made => transport.write(&bytes(100_000)),
+                On::Paused => {
+                    transport.set_protocol(Recorder::new("new", listen_only));
+                    end(transport);
+                }
+                _ => unreachable!("the old one is told nothing more: {on:?}"),
+            });
+            world.connect();
+            world.quiet();
+            world.told("s1", &["made", "paused"]);
             world.told("new", &["lost"]);
         });
     }

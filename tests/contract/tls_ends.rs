@@ -226,6 +226,36 @@ fn pause_in_connection_made_loses_nothing_of_the_same_flight() {
     }
 }
 
+/// Callbacks do not nest, nor does what leads to them: a loop of 10,000 connections has one stack.
+#[test]
+fn those_who_resume_at_once_are_called_at_the_same_depth() {
+    calm(|world| {
+        let authority = Authority::new();
+        world.serve_with(authority.server(NAME), |name| {
+            Recorder::new(name, |on, transport, journal| match on {
+                On::Made => transport.pause_reading(),
+                On::Data(_) => journal.note("depths", format!("{:p}", &on)),
+                _ => {}
+            })
+        });
+        for _ in 0..20 {
+            let id = world.dial(authority.client(NAME), Recorder::new("c", listen_only));
+            // It comes with the last word of the handshake, and is decrypted with that.
+            world.enter(|event_loop, _| event_loop.transport(id).expect("it is on its way").write(b"early"));
+        }
+        world.quiet();
+        world.told("depths", &[]);
+        world.enter(|event_loop, journal| {
+            for number in 1..=20 {
+                let id = journal.id(&format!("s{number}"));
+                event_loop.transport(id).expect("it lives").resume_reading();
+            }
+        });
+        let depths = world.journal().of("depths");
+        assert_eq!(depths, vec![depths[0].clone(); 20]);
+    });
+}
+
 #[test]
 fn tls_watermark_counts_all_layers() {
     calmly(|world| {
