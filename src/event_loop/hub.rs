@@ -108,7 +108,7 @@ impl<S> Hub<S> {
 
     /// The connection, unless it is over.
     pub(super) fn live(&mut self, id: ConnId) -> Option<&mut Connection> {
-        named(&mut self.connections, id).filter(|connection| !connection.is_over())
+        living(&mut self.connections, id)
     }
 
     /// The connection, over or not.
@@ -180,7 +180,7 @@ impl<S> Hub<S> {
     }
 
     pub(super) fn sent(&mut self, id: ConnId, count: usize) {
-        let Some(connection) = named(&mut self.connections, id) else { return };
+        let Some(connection) = living(&mut self.connections, id) else { return };
         connection.outgoing.take(count, &mut self.spares);
         if connection.update_flow() {
             self.unsettle(id);
@@ -259,9 +259,7 @@ impl<S> Hub<S> {
     /// The only way out: nothing is sent or received from now on, and `connection_lost` is due. For one that was still being
     /// connected it is due next turn: whoever connects again as soon as it is lost must not hold this one up.
     pub(super) fn end(&mut self, id: ConnId, why: Option<io::Error>) {
-        let Some(connection) = named(&mut self.connections, id).filter(|connection| !connection.is_over()) else {
-            return;
-        };
+        let Some(connection) = living(&mut self.connections, id) else { return };
         connection.outgoing.clear(&mut self.spares);
         let had_alarm = connection.deadline.alarm.take().is_some();
         if let Phase::Connecting(_) = connection.phase {
@@ -363,6 +361,11 @@ impl<S> Hub<S> {
 /// The connection of that name, over or not; with the table alone borrowed, not the whole hub.
 fn named(connections: &mut Slab<Connection>, id: ConnId) -> Option<&mut Connection> {
     connections.get_mut(id.index()).filter(|connection| connection.generation == id.generation())
+}
+
+/// The same, unless it is over.
+fn living(connections: &mut Slab<Connection>, id: ConnId) -> Option<&mut Connection> {
+    named(connections, id).filter(|connection| !connection.is_over())
 }
 
 /// How many bytes are thrown away, at the most, for a peer that goes on sending after it was answered.

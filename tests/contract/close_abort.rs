@@ -1,10 +1,10 @@
 //! Promises about `close`, `abort` and their kin: what still arrives, and `connection_lost` exactly once.
 
 use std::io::ErrorKind;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
 use proxy_herd::driver::sim::Ending;
-use proxy_herd::event_loop::{Security, Transport};
+use proxy_herd::event_loop::{Endpoints, EventLoop, Request, Security, Transport};
 
 use crate::recorder::{Journal, On, Recorder, listen_only};
 use crate::world::{Client, FAR_TOO_MUCH, LONG, World, bytes, calm, calmly, check, everywhere, on_sockets, simulated};
@@ -398,4 +398,28 @@ fn fd_count_returns_to_baseline_after_1000_mixed_endings() {
         let after = open();
         assert!(after <= before, "{before} descriptors became {after}");
     });
+}
+
+#[test]
+fn what_a_driver_tells_late_of_a_connection_that_is_over_is_ignored() {
+    let address = std::net::SocketAddr::from(([127, 0, 0, 1], 7));
+    let mut event_loop = EventLoop::new(Journal::default(), Instant::now(), SystemTime::now());
+    let id = event_loop.enter(|event_loop, _| {
+        event_loop.connect(address, Security::Plain, Recorder::new("c", |_, transport, _| transport.write(b"hello")))
+    });
+    assert!(matches!(event_loop.poll_request(), Some(Request::Connect { .. })));
+    assert!(event_loop.connected(id, Endpoints::new(address, address)));
+    let count = event_loop.pending(id).len();
+    assert_eq!(count, 5);
+    event_loop.enter(|event_loop, _| event_loop.transport(id).expect("it stands").abort());
+    // Before the driver has been asked to drop the socket, and after.
+    for _ in 0..2 {
+        event_loop.sent(id, count);
+        event_loop.received(id, b"hello");
+        event_loop.received_eof(id);
+        event_loop.lost(id, ErrorKind::ConnectionReset.into());
+        assert!(event_loop.pending(id).is_empty() && !event_loop.wants_read(id));
+        while event_loop.poll_request().is_some() {}
+    }
+    assert_eq!(event_loop.state().of("c"), ["made", "lost"]);
 }
