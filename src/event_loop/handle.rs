@@ -83,13 +83,113 @@ impl<'a, S> Loop<'a, S> {
         self.hub.wall
     }
 
-    /// The connection of that name, or `None` if it is gone. What is done to it is done at once, what its protocol has to be
-    /// told follows when the callback under way has returned.
-    pub fn transport(&mut self, id: ConnId) -> Option<Transport<'_, S>> {
-        self.hub.live(id)?;
-        Some(Transport::new(id, self.hub))
+    /// Stops the loop at the end of this turn, after what was written has had its chance to leave; what is scheduled stays,
+    /// for when it runs again. Connections are told nothing: to end in good order, [`shut_down`](Self::shut_down) the
+    /// listeners first. asyncio: `stop`.
+    pub fn stop(&mut self) {
+        self.hub.stopped = true;
+    }
+}
+
+/// Callbacks, and those that fail.
+impl<S> Loop<'_, S> {
+    /// Calls `callback` at the next turn, in the order of the calls, and with I/O in between: what a callback schedules in
+    /// this way never runs in its own turn. asyncio: `call_soon`.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use proxy_herd::driver::sim::{Sim, Weather};
+    /// # let mut sim = Sim::new(7, Weather::default());
+    /// # let host = sim.add_host("Goloman", Vec::new());
+    /// sim.enter(host, |event_loop, order| {
+    ///     event_loop.call_soon(|event_loop, order: &mut Vec<&str>| {
+    ///         order.push("a");
+    ///         event_loop.call_soon(|_, order| order.push("a's child"));
+    ///     });
+    ///     event_loop.call_soon(|_, order| order.push("b"));
+    ///     order.push("now");
+    /// });
+    /// sim.run_for(Duration::from_secs(1));
+    /// assert_eq!(*sim.state(host), ["now", "a", "b", "a's child"]);
+    /// ```
+    pub fn call_soon(&mut self, callback: impl FnOnce(&mut Loop<'_, S>, &mut S) + 'static) -> CallId {
+        self.hub.call(None, Box::new(callback))
     }
 
+    /// Calls `callback` after `delay`, counted from when this turn began; never early, and late by as much as other callbacks
+    /// take. More than 100 years count as 100. asyncio: `call_later`.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use proxy_herd::driver::sim::{Sim, Weather};
+    /// # let mut sim = Sim::new(7, Weather::default());
+    /// # let host = sim.add_host("Goloman", Vec::new());
+    /// sim.enter(host, |event_loop, _| {
+    ///     let late = event_loop.call_later(Duration::from_secs(60), |_, heard: &mut Vec<&str>| heard.push("nothing"));
+    ///     event_loop.call_later(Duration::from_secs(2), move |event_loop, heard| {
+    ///         heard.push("tick");
+    ///         event_loop.cancel(late);
+    ///     });
+    /// });
+    /// sim.run_for(Duration::from_secs(1));
+    /// assert!(sim.state(host).is_empty());
+    /// sim.run_for(Duration::from_secs(100));
+    /// assert_eq!(*sim.state(host), ["tick"]);
+    /// ```
+    pub fn call_later(&mut self, delay: Duration, callback: impl FnOnce(&mut Loop<'_, S>, &mut S) + 'static) -> CallId {
+        self.call_at(self.hub.after(delay), callback)
+    }
+
+    /// Calls `callback` at `when`, or at the next turn if that has passed; equal times in the order of the calls.
+    /// asyncio: `call_at`.
+    pub fn call_at(&mut self, when: Instant, callback: impl FnOnce(&mut Loop<'_, S>, &mut S) + 'static) -> CallId {
+        self.hub.call(Some(when), Box::new(callback))
+    }
+
+    /// Takes a callback back, and drops it; does nothing if it was called already. asyncio: `Handle.cancel`.
+    pub fn cancel(&mut self, call: CallId) {
+        self.hub.cancel(call);
+    }
+
+    /// Calls `handler` with every callback that panics, instead of a line in the log; replaces the handler before. The
+    /// panic hook has spoken before that: to stay silent there is its business. asyncio: `set_exception_handler`.
+    ///
+    /// A callback that panics costs its own connection, and no other:
+    ///
+    /// ```
+    /// # use std::{net::SocketAddr, time::Duration};
+    /// # use proxy_herd::{driver::sim::*, event_loop::*};
+    /// #
+    /// struct Hasty;
+    ///
+    /// impl Protocol<Vec<String>> for Hasty {
+    ///     fn data_received(&mut self, transport: &mut Transport<'_, Vec<String>>, _: &mut Vec<String>, data: &[u8]) {
+    ///         transport.write(&data[..5]);
+    ///     }
+    /// }
+    ///
+    /// # let mut sim = Sim::new(7, Weather::default());
+    /// # let address = SocketAddr::from(([127, 0, 0, 1], 7));
+    /// # let host = sim.add_host("Goloman", Vec::new());
+    /// sim.enter(host, |event_loop, _| {
+    ///     event_loop.set_exception_handler(|_, reports: &mut Vec<String>, panicked| reports.push(panicked.to_string()));
+    ///     event_loop.listen(address, ServerSecurity::Plain, |_: &mut Vec<String>| Hasty);
+    /// });
+    /// let (short, long) = (sim.connect(address), sim.connect(address));
+    /// sim.send(short, b"hi");
+    /// sim.send(long, b"hello");
+    /// sim.run_for(Duration::from_secs(1));
+    /// assert_eq!((sim.ending(short), sim.ending(long)), (Some(Ending::Fin), None));
+    /// assert_eq!(sim.received(long), b"hello");
+    /// assert!(sim.state(host)[0].starts_with("data_received of #"));
+    /// ```
+    pub fn set_exception_handler(&mut self, handler: impl FnMut(&mut Loop<'_, S>, &mut S, &Panicked) + 'static) {
+        self.hub.exception_handler = Some(Box::new(handler));
+    }
+}
+
+/// Connections.
+impl<S> Loop<'_, S> {
     /// Connects `protocol`, by name through the resolver's threads and to all addresses by Happy Eyeballs (RFC 8305).
     /// What comes of it is told to the protocol: `connection_made`, or `connection_lost` with the reason (see
     /// [`Lost`](super::Lost)); neither comes before the callback under way has returned. The name is good at once: what is
@@ -108,6 +208,58 @@ impl<'a, S> Loop<'a, S> {
         self.hub.connect(connect, Box::new(protocol))
     }
 
+    /// The connection of that name, or `None` if it is gone. What is done to it is done at once, what its protocol has to be
+    /// told follows when the callback under way has returned.
+    pub fn transport(&mut self, id: ConnId) -> Option<Transport<'_, S>> {
+        self.hub.live(id)?;
+        Some(Transport::new(id, self.hub))
+    }
+
+    /// Has the protocol of `id` called ([`woken`](Protocol::woken)) at the next turn, or once its connection is made, so that
+    /// it looks at the state: how one protocol tells another. Nothing happens if the connection is gone by then.
+    ///
+    /// ```
+    /// # use std::{net::SocketAddr, time::Duration};
+    /// # use proxy_herd::{driver::sim::*, event_loop::*};
+    /// #
+    /// /// Who waits, and what there is to say.
+    /// #[derive(Default)]
+    /// struct News(Vec<ConnId>, String);
+    ///
+    /// struct Reader;
+    ///
+    /// impl Protocol<News> for Reader {
+    ///     fn connection_made(&mut self, transport: &mut Transport<'_, News>, news: &mut News) {
+    ///         news.0.push(transport.id());
+    ///     }
+    ///
+    ///     fn data_received(&mut self, transport: &mut Transport<'_, News>, news: &mut News, data: &[u8]) {
+    ///         news.1.push_str(&String::from_utf8_lossy(data));
+    ///         let mut event_loop = transport.event_loop();
+    ///         news.0.iter().for_each(|id| event_loop.wake(*id));
+    ///     }
+    ///
+    ///     fn woken(&mut self, transport: &mut Transport<'_, News>, news: &mut News) {
+    ///         transport.write(format!("{} bytes of news\n", news.1.len()).as_bytes());
+    ///     }
+    /// }
+    ///
+    /// # let mut sim = Sim::new(7, Weather::default());
+    /// # let address = SocketAddr::from(([127, 0, 0, 1], 7));
+    /// # let host = sim.add_host("Goloman", News::default());
+    /// # sim.enter(host, |event_loop, _| event_loop.listen(address, ServerSecurity::Plain, |_: &mut News| Reader));
+    /// let (reader, writer) = (sim.connect(address), sim.connect(address));
+    /// sim.send(writer, b"it rains");
+    /// sim.run_for(Duration::from_secs(1));
+    /// assert_eq!(sim.received(reader), b"8 bytes of news\n");
+    /// ```
+    pub fn wake(&mut self, id: ConnId) {
+        self.hub.wake(id);
+    }
+}
+
+/// Servers.
+impl<S> Loop<'_, S> {
     /// Listens on `address`; each connection gets a protocol from `factory`, which is also told whether it worked.
     /// An address in use is tried again for 2 s, then [`ProtocolFactory::failed`] is told; where it listens is told to
     /// [`ProtocolFactory::listening`]. asyncio: `create_server`, `create_unix_server`.
@@ -196,107 +348,10 @@ impl<'a, S> Loop<'a, S> {
     pub fn connections_of(&self, listener: ListenerId) -> Vec<ConnId> {
         self.hub.connections_of(listener)
     }
+}
 
-    /// Has the protocol of `id` called ([`woken`](Protocol::woken)) at the next turn, or once its connection is made, so that
-    /// it looks at the state: how one protocol tells another. Nothing happens if the connection is gone by then.
-    ///
-    /// ```
-    /// # use std::{net::SocketAddr, time::Duration};
-    /// # use proxy_herd::{driver::sim::*, event_loop::*};
-    /// #
-    /// /// Who waits, and what there is to say.
-    /// #[derive(Default)]
-    /// struct News(Vec<ConnId>, String);
-    ///
-    /// struct Reader;
-    ///
-    /// impl Protocol<News> for Reader {
-    ///     fn connection_made(&mut self, transport: &mut Transport<'_, News>, news: &mut News) {
-    ///         news.0.push(transport.id());
-    ///     }
-    ///
-    ///     fn data_received(&mut self, transport: &mut Transport<'_, News>, news: &mut News, data: &[u8]) {
-    ///         news.1.push_str(&String::from_utf8_lossy(data));
-    ///         let mut event_loop = transport.event_loop();
-    ///         news.0.iter().for_each(|id| event_loop.wake(*id));
-    ///     }
-    ///
-    ///     fn woken(&mut self, transport: &mut Transport<'_, News>, news: &mut News) {
-    ///         transport.write(format!("{} bytes of news\n", news.1.len()).as_bytes());
-    ///     }
-    /// }
-    ///
-    /// # let mut sim = Sim::new(7, Weather::default());
-    /// # let address = SocketAddr::from(([127, 0, 0, 1], 7));
-    /// # let host = sim.add_host("Goloman", News::default());
-    /// # sim.enter(host, |event_loop, _| event_loop.listen(address, ServerSecurity::Plain, |_: &mut News| Reader));
-    /// let (reader, writer) = (sim.connect(address), sim.connect(address));
-    /// sim.send(writer, b"it rains");
-    /// sim.run_for(Duration::from_secs(1));
-    /// assert_eq!(sim.received(reader), b"8 bytes of news\n");
-    /// ```
-    pub fn wake(&mut self, id: ConnId) {
-        self.hub.wake(id);
-    }
-
-    /// Calls `callback` at the next turn, in the order of the calls, and with I/O in between: what a callback schedules in
-    /// this way never runs in its own turn. asyncio: `call_soon`.
-    ///
-    /// ```
-    /// # use std::time::Duration;
-    /// # use proxy_herd::driver::sim::{Sim, Weather};
-    /// # let mut sim = Sim::new(7, Weather::default());
-    /// # let host = sim.add_host("Goloman", Vec::new());
-    /// sim.enter(host, |event_loop, order| {
-    ///     event_loop.call_soon(|event_loop, order: &mut Vec<&str>| {
-    ///         order.push("a");
-    ///         event_loop.call_soon(|_, order| order.push("a's child"));
-    ///     });
-    ///     event_loop.call_soon(|_, order| order.push("b"));
-    ///     order.push("now");
-    /// });
-    /// sim.run_for(Duration::from_secs(1));
-    /// assert_eq!(*sim.state(host), ["now", "a", "b", "a's child"]);
-    /// ```
-    pub fn call_soon(&mut self, callback: impl FnOnce(&mut Loop<'_, S>, &mut S) + 'static) -> CallId {
-        self.hub.call(None, Box::new(callback))
-    }
-
-    /// Calls `callback` after `delay`, counted from when this turn began; never early, and late by as much as other callbacks
-    /// take. More than 100 years count as 100. asyncio: `call_later`.
-    ///
-    /// ```
-    /// # use std::time::Duration;
-    /// # use proxy_herd::driver::sim::{Sim, Weather};
-    /// # let mut sim = Sim::new(7, Weather::default());
-    /// # let host = sim.add_host("Goloman", Vec::new());
-    /// sim.enter(host, |event_loop, _| {
-    ///     let late = event_loop.call_later(Duration::from_secs(60), |_, heard: &mut Vec<&str>| heard.push("nothing"));
-    ///     event_loop.call_later(Duration::from_secs(2), move |event_loop, heard| {
-    ///         heard.push("tick");
-    ///         event_loop.cancel(late);
-    ///     });
-    /// });
-    /// sim.run_for(Duration::from_secs(1));
-    /// assert!(sim.state(host).is_empty());
-    /// sim.run_for(Duration::from_secs(100));
-    /// assert_eq!(*sim.state(host), ["tick"]);
-    /// ```
-    pub fn call_later(&mut self, delay: Duration, callback: impl FnOnce(&mut Loop<'_, S>, &mut S) + 'static) -> CallId {
-        self.call_at(self.hub.after(delay), callback)
-    }
-
-    /// Calls `callback` at `when`, or at the next turn if that has passed; equal times in the order of the calls.
-    /// asyncio: `call_at`.
-    pub fn call_at(&mut self, when: Instant, callback: impl FnOnce(&mut Loop<'_, S>, &mut S) + 'static) -> CallId {
-        self.hub.call(Some(when), Box::new(callback))
-    }
-
-    /// Takes a callback back, and drops it; does nothing if it was called already. asyncio: `Handle.cancel`.
-    pub fn cancel(&mut self, call: CallId) {
-        self.hub.cancel(call);
-    }
-
+/// Other threads, and signals.
+impl<S> Loop<'_, S> {
     /// This loop, for other threads: its [`call_soon_threadsafe`](Remote::call_soon_threadsafe).
     pub fn remote(&mut self) -> Remote<S> {
         self.hub.requests.push_back(Request::WatchThreads);
@@ -372,48 +427,5 @@ impl<'a, S> Loop<'a, S> {
     pub fn remove_signal_handler(&mut self, signal: Signal) -> bool {
         let Some(handling) = self.hub.handlers.get_mut(&signal) else { return false };
         !matches!(std::mem::replace(handling, Handling::Default), Handling::Default)
-    }
-
-    /// Calls `handler` with every callback that panics, instead of a line in the log; replaces the handler before. The
-    /// panic hook has spoken before that: to stay silent there is its business. asyncio: `set_exception_handler`.
-    ///
-    /// A callback that panics costs its own connection, and no other:
-    ///
-    /// ```
-    /// # use std::{net::SocketAddr, time::Duration};
-    /// # use proxy_herd::{driver::sim::*, event_loop::*};
-    /// #
-    /// struct Hasty;
-    ///
-    /// impl Protocol<Vec<String>> for Hasty {
-    ///     fn data_received(&mut self, transport: &mut Transport<'_, Vec<String>>, _: &mut Vec<String>, data: &[u8]) {
-    ///         transport.write(&data[..5]);
-    ///     }
-    /// }
-    ///
-    /// # let mut sim = Sim::new(7, Weather::default());
-    /// # let address = SocketAddr::from(([127, 0, 0, 1], 7));
-    /// # let host = sim.add_host("Goloman", Vec::new());
-    /// sim.enter(host, |event_loop, _| {
-    ///     event_loop.set_exception_handler(|_, reports: &mut Vec<String>, panicked| reports.push(panicked.to_string()));
-    ///     event_loop.listen(address, ServerSecurity::Plain, |_: &mut Vec<String>| Hasty);
-    /// });
-    /// let (short, long) = (sim.connect(address), sim.connect(address));
-    /// sim.send(short, b"hi");
-    /// sim.send(long, b"hello");
-    /// sim.run_for(Duration::from_secs(1));
-    /// assert_eq!((sim.ending(short), sim.ending(long)), (Some(Ending::Fin), None));
-    /// assert_eq!(sim.received(long), b"hello");
-    /// assert!(sim.state(host)[0].starts_with("data_received of #"));
-    /// ```
-    pub fn set_exception_handler(&mut self, handler: impl FnMut(&mut Loop<'_, S>, &mut S, &Panicked) + 'static) {
-        self.hub.exception_handler = Some(Box::new(handler));
-    }
-
-    /// Stops the loop at the end of this turn, after what was written has had its chance to leave; what is scheduled stays,
-    /// for when it runs again. Connections are told nothing: to end in good order, [`shut_down`](Self::shut_down) the
-    /// listeners first. asyncio: `stop`.
-    pub fn stop(&mut self) {
-        self.hub.stopped = true;
     }
 }

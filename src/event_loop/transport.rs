@@ -104,6 +104,73 @@ impl<'a, S> Transport<'a, S> {
         self.connection().channel.info()
     }
 
+    fn connection(&self) -> &Connection {
+        // A transport is lent for a callback, and slots are freed only between callbacks.
+        &self.hub.connections[self.id.index()]
+    }
+}
+
+/// Reading.
+impl<S> Transport<'_, S> {
+    /// No `data_received` and no `eof_received` from now on, until `resume_reading`; the system's buffer fills, and then the
+    /// peer's. A reset is told all the same. To say it twice means nothing. asyncio: `pause_reading`.
+    ///
+    /// ```
+    /// # use std::{net::SocketAddr, time::Duration};
+    /// # use proxy_herd::{driver::sim::*, event_loop::*};
+    /// #
+    /// /// Reads once a second.
+    /// struct Slow;
+    ///
+    /// impl Protocol<usize> for Slow {
+    ///     fn data_received(&mut self, transport: &mut Transport<'_, usize>, count: &mut usize, data: &[u8]) {
+    ///         *count += data.len();
+    ///         transport.pause_reading();
+    ///         let id = transport.id();
+    ///         transport.event_loop().call_later(Duration::from_secs(1), move |event_loop, _| {
+    ///             if let Some(mut transport) = event_loop.transport(id) {
+    ///                 transport.resume_reading();
+    ///             }
+    ///         });
+    ///     }
+    /// }
+    ///
+    /// # let mut sim = Sim::new(7, Weather::rough());
+    /// # let address = SocketAddr::from(([127, 0, 0, 1], 7));
+    /// # let host = sim.add_host("Goloman", 0);
+    /// # sim.enter(host, |event_loop, _| event_loop.listen(address, ServerSecurity::Plain, |_: &mut usize| Slow));
+    /// let client = sim.connect(address);
+    /// sim.send(client, &[b'x'; 100_000]);
+    /// sim.run_for(Duration::from_millis(500));
+    /// let at_first = *sim.state(host);
+    /// sim.run_for(Duration::from_millis(400));
+    /// assert_eq!(*sim.state(host), at_first);
+    /// sim.run_for(Duration::from_secs(60));
+    /// assert_eq!(*sim.state(host), 100_000);
+    /// ```
+    pub fn pause_reading(&mut self) {
+        if let Some(connection) = self.hub.live(self.id)
+            && connection.reading == Reading::Flowing
+        {
+            connection.reading = Reading::Paused;
+        }
+    }
+
+    /// Goes on reading, in this turn or the next: with what came meanwhile, and the peer's end. asyncio: `resume_reading`.
+    pub fn resume_reading(&mut self) {
+        self.hub.resume_reading(self.id);
+    }
+
+    /// Whether data may come: reading is not paused, the peer has not ended its half, and the connection is not closing.
+    /// asyncio: `is_reading`, which stays true after the peer's end.
+    pub fn is_reading(&self) -> bool {
+        let connection = self.connection();
+        connection.reading == Reading::Flowing && !connection.is_closing()
+    }
+}
+
+/// Writing.
+impl<S> Transport<'_, S> {
     /// Sends `data`, in the order of the calls. It is buffered and leaves at the end of the turn, together with whatever
     /// else was written; errors come to `connection_lost`. After `close` or `write_eof` it is dropped (asyncio raises
     /// after `write_eof`), and the fifth time the log says so. The buffer has no limit of its own: obey `pause_writing`, or
@@ -130,8 +197,15 @@ impl<'a, S> Transport<'a, S> {
         self.connection().unsent()
     }
 
+    /// Whether the write buffer went over the high-water mark and has not sunk to the low one: `pause_writing` was
+    /// called, or will be when this callback returns.
+    pub fn is_writing_paused(&self) -> bool {
+        self.connection().is_writing_paused()
+    }
+
     /// Sets when `pause_writing` is due (more than `high` bytes wait) and `resume_writing` (at most `low`), and looks at once
     /// whether one of them is. Default: 64 KiB and 16 KiB. asyncio: `set_write_buffer_limits`.
+    ///
     /// ```
     /// # use std::{net::SocketAddr, time::Duration};
     /// # use proxy_herd::{driver::sim::*, event_loop::*};
@@ -190,13 +264,10 @@ impl<'a, S> Transport<'a, S> {
             connection.rare.write_cap = cap;
         }
     }
+}
 
-    /// Whether the write buffer went over the high-water mark and has not sunk to the low one: `pause_writing` was
-    /// called, or will be when this callback returns.
-    pub fn is_writing_paused(&self) -> bool {
-        self.connection().is_writing_paused()
-    }
-
+/// Ending.
+impl<S> Transport<'_, S> {
     /// Sends what waits, within the [close timeout](Self::set_close_timeout), then closes; nothing more is received. A
     /// connection that does not stand yet is given up. asyncio: `close`.
     ///
@@ -209,6 +280,7 @@ impl<'a, S> Transport<'a, S> {
     /// Closes a connection whose peer is still sending: closing at once would reset the connection, and the reset may overtake
     /// our last words. After the last byte a FIN is sent, and what still comes is thrown away until the peer ends, too,
     /// or `patience` is over, or 256 KiB came. Not in asyncio (nginx: `lingering_close`).
+    ///
     /// ```
     /// # use std::{net::SocketAddr, time::Duration};
     /// # use proxy_herd::{driver::sim::*, event_loop::*};
@@ -238,6 +310,46 @@ impl<'a, S> Transport<'a, S> {
         self.hub.close(self.id, Phase::ClosingSlowly(patience));
     }
 
+    /// How long `close` may take to send what waits (5 s unless set), before `connection_lost` comes with `TimedOut`.
+    ///
+    /// ```
+    /// # use std::{net::SocketAddr, time::Duration};
+    /// # use proxy_herd::{driver::sim::*, event_loop::*};
+    /// #
+    /// type End = Option<Lost>;
+    ///
+    /// struct Flood;
+    ///
+    /// impl Protocol<End> for Flood {
+    ///     fn connection_made(&mut self, transport: &mut Transport<'_, End>, _: &mut End) {
+    ///         transport.set_close_timeout(Duration::from_secs(1));
+    ///         transport.write(&vec![0; 1_000_000]);
+    ///         transport.close();
+    ///     }
+    ///
+    ///     fn data_received(&mut self, _: &mut Transport<'_, End>, _: &mut End, _: &[u8]) {}
+    ///
+    ///     fn connection_lost(&mut self, _: &mut Loop<'_, End>, end: &mut End, lost: Lost) {
+    ///         *end = Some(lost);
+    ///     }
+    /// }
+    ///
+    /// # let mut sim = Sim::new(7, Weather::rough());
+    /// # let address = SocketAddr::from(([127, 0, 0, 1], 7));
+    /// # let host = sim.add_host("Goloman", None);
+    /// # sim.enter(host, |event_loop, _| event_loop.listen(address, ServerSecurity::Plain, |_: &mut End| Flood));
+    /// let client = sim.connect(address);
+    /// sim.stop_reading(client);
+    /// sim.run_for(Duration::from_secs(2));
+    /// let why = sim.state(host).as_ref().and_then(|lost| lost.why.as_ref());
+    /// assert_eq!(why.expect("it could not be sent").kind(), std::io::ErrorKind::TimedOut);
+    /// ```
+    pub fn set_close_timeout(&mut self, timeout: Duration) {
+        if let Some(connection) = self.hub.live(self.id) {
+            connection.rare.close_timeout = timeout;
+        }
+    }
+
     /// Closes at once; what waits is thrown away. The peer sees an end as after [`close`](Self::close), behind what the
     /// system had taken; on TLS without close_notify, so that it knows of the cut. asyncio: `abort`.
     pub fn abort(&mut self) {
@@ -246,6 +358,7 @@ impl<'a, S> Transport<'a, S> {
 
     /// Closes at once, with a reset: so the peer cannot take what it got for all there was. On Unix sockets as `abort`.
     /// Not in asyncio (Node.js: `resetAndDestroy`).
+    ///
     /// ```
     /// # use std::{net::SocketAddr, time::Duration};
     /// # use proxy_herd::{driver::sim::*, event_loop::*};
@@ -283,6 +396,27 @@ impl<'a, S> Transport<'a, S> {
     /// callback.
     pub fn fail(&mut self, why: io::Error) {
         self.hub.end(self.id, Some(why));
+    }
+
+    /// Whether the connection is closing or closed: nothing that is written now is sent. asyncio: `is_closing`.
+    pub fn is_closing(&self) -> bool {
+        self.connection().is_closing()
+    }
+}
+
+/// Time, another protocol, TLS.
+impl<S> Transport<'_, S> {
+    /// Calls `timed_out` once, after `timeout`; replaces what was set before, `None` takes it back. To set it again and
+    /// again, for every message, costs next to nothing. Before the connection is made, and while TLS is being started, it
+    /// does nothing: until then the times of [`Connect`](super::Connect) and [`Listen`](super::Listen) count.
+    ///
+    /// Nothing else renews it. Set in `data_received`, it is an idle timeout. Set when a message begins and not again
+    /// before it is complete, it is a receive deadline, which a peer cannot put off by sending a byte now and then.
+    pub fn set_timeout(&mut self, timeout: Option<Duration>) {
+        let at = timeout.map(|timeout| self.hub.after(timeout));
+        if self.hub.live(self.id).is_some_and(|connection| matches!(connection.phase, Phase::Open)) {
+            self.hub.set_deadline(self.id, at);
+        }
     }
 
     /// Hands the connection to another protocol, as soon as this callback has returned: from then on, that one is called,
@@ -343,122 +477,5 @@ impl<'a, S> Transport<'a, S> {
     /// mistake left: hand over everything. [`StartTls`] has an example.
     pub fn start_tls(&mut self, start: StartTls, leftover: &[u8]) {
         self.hub.start_tls(self.id, start, leftover);
-    }
-
-    /// How long `close` may take to send what waits (5 s unless set), before `connection_lost` comes with `TimedOut`.
-    /// ```
-    /// # use std::{net::SocketAddr, time::Duration};
-    /// # use proxy_herd::{driver::sim::*, event_loop::*};
-    /// #
-    /// type End = Option<Lost>;
-    ///
-    /// struct Flood;
-    ///
-    /// impl Protocol<End> for Flood {
-    ///     fn connection_made(&mut self, transport: &mut Transport<'_, End>, _: &mut End) {
-    ///         transport.set_close_timeout(Duration::from_secs(1));
-    ///         transport.write(&vec![0; 1_000_000]);
-    ///         transport.close();
-    ///     }
-    ///
-    ///     fn data_received(&mut self, _: &mut Transport<'_, End>, _: &mut End, _: &[u8]) {}
-    ///
-    ///     fn connection_lost(&mut self, _: &mut Loop<'_, End>, end: &mut End, lost: Lost) {
-    ///         *end = Some(lost);
-    ///     }
-    /// }
-    ///
-    /// # let mut sim = Sim::new(7, Weather::rough());
-    /// # let address = SocketAddr::from(([127, 0, 0, 1], 7));
-    /// # let host = sim.add_host("Goloman", None);
-    /// # sim.enter(host, |event_loop, _| event_loop.listen(address, ServerSecurity::Plain, |_: &mut End| Flood));
-    /// let client = sim.connect(address);
-    /// sim.stop_reading(client);
-    /// sim.run_for(Duration::from_secs(2));
-    /// let why = sim.state(host).as_ref().and_then(|lost| lost.why.as_ref());
-    /// assert_eq!(why.expect("it could not be sent").kind(), std::io::ErrorKind::TimedOut);
-    /// ```
-    pub fn set_close_timeout(&mut self, timeout: Duration) {
-        if let Some(connection) = self.hub.live(self.id) {
-            connection.rare.close_timeout = timeout;
-        }
-    }
-
-    /// Whether the connection is closing or closed: nothing that is written now is sent. asyncio: `is_closing`.
-    pub fn is_closing(&self) -> bool {
-        self.connection().is_closing()
-    }
-
-    /// No `data_received` and no `eof_received` from now on, until `resume_reading`; the system's buffer fills, and then the
-    /// peer's. A reset is told all the same. To say it twice means nothing. asyncio: `pause_reading`.
-    /// ```
-    /// # use std::{net::SocketAddr, time::Duration};
-    /// # use proxy_herd::{driver::sim::*, event_loop::*};
-    /// #
-    /// /// Reads once a second.
-    /// struct Slow;
-    ///
-    /// impl Protocol<usize> for Slow {
-    ///     fn data_received(&mut self, transport: &mut Transport<'_, usize>, count: &mut usize, data: &[u8]) {
-    ///         *count += data.len();
-    ///         transport.pause_reading();
-    ///         let id = transport.id();
-    ///         transport.event_loop().call_later(Duration::from_secs(1), move |event_loop, _| {
-    ///             if let Some(mut transport) = event_loop.transport(id) {
-    ///                 transport.resume_reading();
-    ///             }
-    ///         });
-    ///     }
-    /// }
-    ///
-    /// # let mut sim = Sim::new(7, Weather::rough());
-    /// # let address = SocketAddr::from(([127, 0, 0, 1], 7));
-    /// # let host = sim.add_host("Goloman", 0);
-    /// # sim.enter(host, |event_loop, _| event_loop.listen(address, ServerSecurity::Plain, |_: &mut usize| Slow));
-    /// let client = sim.connect(address);
-    /// sim.send(client, &[b'x'; 100_000]);
-    /// sim.run_for(Duration::from_millis(500));
-    /// let at_first = *sim.state(host);
-    /// sim.run_for(Duration::from_millis(400));
-    /// assert_eq!(*sim.state(host), at_first);
-    /// sim.run_for(Duration::from_secs(60));
-    /// assert_eq!(*sim.state(host), 100_000);
-    /// ```
-    pub fn pause_reading(&mut self) {
-        if let Some(connection) = self.hub.live(self.id)
-            && connection.reading == Reading::Flowing
-        {
-            connection.reading = Reading::Paused;
-        }
-    }
-
-    /// Whether data may come: reading is not paused, the peer has not ended its half, and the connection is not closing.
-    /// asyncio: `is_reading`, which stays true after the peer's end.
-    pub fn is_reading(&self) -> bool {
-        let connection = self.connection();
-        connection.reading == Reading::Flowing && !connection.is_closing()
-    }
-
-    /// Goes on reading, in this turn or the next: with what came meanwhile, and the peer's end. asyncio: `resume_reading`.
-    pub fn resume_reading(&mut self) {
-        self.hub.resume_reading(self.id);
-    }
-
-    /// Calls `timed_out` once, after `timeout`; replaces what was set before, `None` takes it back. To set it again and
-    /// again, for every message, costs next to nothing. Before the connection is made, and while TLS is being started, it
-    /// does nothing: until then the times of [`Connect`](super::Connect) and [`Listen`](super::Listen) count.
-    ///
-    /// Nothing else renews it. Set in `data_received`, it is an idle timeout. Set when a message begins and not again
-    /// before it is complete, it is a receive deadline, which a peer cannot put off by sending a byte now and then.
-    pub fn set_timeout(&mut self, timeout: Option<Duration>) {
-        let at = timeout.map(|timeout| self.hub.after(timeout));
-        if self.hub.live(self.id).is_some_and(|connection| matches!(connection.phase, Phase::Open)) {
-            self.hub.set_deadline(self.id, at);
-        }
-    }
-
-    fn connection(&self) -> &Connection {
-        // A transport is lent for a callback, and slots are freed only between callbacks.
-        &self.hub.connections[self.id.index()]
     }
 }
