@@ -12,8 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-/// What a thread is given to do.
-pub(super) type Job = Box<dyn FnOnce() + Send>;
+use crate::event_loop::Job;
 
 /// The threads, and the jobs that wait for one.
 pub(super) struct Pool {
