@@ -38,7 +38,7 @@
 //! - `connection_lost` comes exactly once for every connect and every accept.
 //! - One thread makes all calls; what other threads do, look names up or do jobs, comes back as a call. A callback that panics
 //!   costs its connection, never the loop.
-//! - A connection is named by index and generation: a name that was kept too long finds nobody.
+//! - A connection is named by index and generation: an id that was kept too long finds nothing.
 //! - Time is an argument; only a driver and the command read clocks. `event_loop`, `places`, `herd` and `wire` do no I/O.
 //! - Of two reports about a client the greater in a total order stays: servers that have heard the same know the same.
 //! - A flood crosses each link at most twice, once from either end, and ends.
@@ -54,9 +54,9 @@
 //!    [`Transport`](event_loop::Transport), [`Loop`](event_loop::Loop), [`EventLoop`](event_loop::EventLoop). Its own files:
 //!    `dispatch`; `hub`, `connection`, `channel` with `buffer`; `connecting` with `dial`, `listener`, `schedule` with `timers`;
 //!    `panics`, `remote`.
-//! 4. [`driver`]: [`Sockets`](driver::Sockets), who makes the turns, with `stream` and `listening` (and `socket_file`),
-//!    `attempts`; `signals`; `pool`, and on it `resolver` and `executor`; [`sim`](driver::sim), the same for tests, without a
-//!    network.
+//! 4. [`driver`]: [`Sockets`](driver::Sockets), which makes the turns, with `stream`, `connected`, `attempts` and `listening`
+//!    (and `socket_file`); `signals`; `pool`, and on it `resolver` and `executor`; [`sim`](driver::sim), the same for tests,
+//!    without a network.
 //! 5. [`server`]: `session`, `peer`, `lookup`, and the limits.
 //! 6. [`places`]: questions, answers, and the built-in data that stands in for Google.
 //! 7. [`cli`]: how it is started, and the demo.

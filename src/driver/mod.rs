@@ -1,9 +1,9 @@
 //! Who makes things happen: the socket driver of the real world, and the simulated network of the tests.
 //!
-//! Both own what the loop does not, sockets and clocks, and call the same methods of the same [`EventLoop`]. The only rooms
-//! that know mio are here.
+//! Both own what the loop does not, sockets and clocks, and call the same methods of the same [`EventLoop`]. Nothing outside
+//! this room knows mio.
 //!
-//! - [`Sockets`]: TCP and Unix sockets, signals, threads for look-ups and for jobs, the system's clocks.
+//! - [`Sockets`]: TCP and Unix sockets, signals, threads for lookups and for jobs, the system's clocks.
 //! - [`Sim`]: any number of loops and a network between them, in one thread, with one clock and a seed. See [`sim`].
 //!
 //! A server and its client on one loop, over a socket that was there before them:
@@ -54,36 +54,36 @@
 //!
 //! # How much in a turn
 //!
-//! Whoever has more to do goes to the back of a queue, and the poll does not sleep while somebody waits there. So however much
-//! one sends, the others have their say in the same turn.
+//! A connection that has more to do waits for the next turn, and the driver does not sleep while one waits. So however much
+//! one peer sends, the others are heard in the same turn.
 //!
 //! | | both drivers | asyncio |
 //! | --- | --- | --- |
-//! | read of a connection | once, at most 64 KiB | once, at most 256 KiB |
+//! | read from a connection | once, at most 64 KiB | once, at most 256 KiB |
 //! | written to a connection | once, at most 64 KiB | once, all that waits |
 //! | accepted by a listener | at most 64 | at most its backlog, 100 |
-//! | events of a poll | 1024; the others come with the next | all |
+//! | events of a poll ([`Sockets`]) | at most 1024; the others come with the next | all |
 //!
 //! # What a driver owes the loop
 //!
-//! - Turns of [`advance`], *inputs*, [`end_turn`], *outputs*. The outputs, [`poll_request`] and [`next_dirty`], are asked
-//!   until neither has anything, as what is told meanwhile ([`sent`], [`listening`]) leads to more. Then it sleeps, until
-//!   [`next_deadline`] at the longest; once the loop [is stopped](crate::event_loop::EventLoop::is_stopped) it ends
+//! - Turns: [`advance`], *inputs*, [`end_turn`], *outputs*. The outputs, [`poll_request`] and [`next_dirty`], are asked until
+//!   neither has anything, as what is told meanwhile ([`sent`], [`listening`]) leads to more. Then the driver sleeps, until
+//!   [`next_deadline`] at the longest; if the loop [is stopped](crate::event_loop::EventLoop::is_stopped), it ends
 //!   instead.
 //! - Clocks: the first argument of `advance` never goes back, the second may.
 //! - Requests are done in their order. What fails at once may be told at once.
 //! - After [`Request::Close`] the socket and its attempts are gone, and the slot ([`ConnId::index`]) may be another's.
-//!   What is told of a connection that is over is ignored.
-//! - It reads only while [`wants_read`], accepts only while [`wants_accept`], and tells a reset in any case. After
-//!   [`Request::ResumeReading`] and [`Request::Accept`] it looks by itself: no new readiness need come for what is there
-//!   already.
-//! - [`accepted`] may answer `None`, and [`connected`] false: then the socket is dropped. If it is true, the other
-//!   attempts are.
-//! - It sends from the front of [`pending`], and says how much with `sent`.
-//! - A [`Request::Execute`] whose job there is leads to one [`executed`]; a signal that [`signalled`] does not want takes
-//!   its default effect.
+//!   What is told late, of a connection that is over, means nothing.
+//! - It reads only if [`wants_read`] and accepts only if [`wants_accept`]; a reset it tells in any case, by [`lost`]. After
+//!   [`Request::ResumeReading`] and [`Request::Accept`] it looks by itself: there may be no new readiness for what is
+//!   there already.
+//! - If [`accepted`] answers `None`, or [`connected`] false, it drops the socket. If `connected` answers true, it drops the
+//!   other attempts for that connection.
+//! - It sends from the front of [`pending`], and says how much by `sent`.
+//! - After a [`Request::Execute`] it tells [`executed`] once, if there is a job; if [`signalled`] answers false, it gives the
+//!   signal its default effect.
 //!
-//! By hand, with a network that is made up:
+//! A driver by hand, with a network that is made up:
 //!
 //! ```
 //! use std::time::{Duration, Instant, SystemTime};
@@ -138,6 +138,7 @@
 //! [`end_turn`]: crate::event_loop::EventLoop::end_turn
 //! [`executed`]: crate::event_loop::EventLoop::executed
 //! [`listening`]: crate::event_loop::EventLoop::listening
+//! [`lost`]: crate::event_loop::EventLoop::lost
 //! [`next_deadline`]: crate::event_loop::EventLoop::next_deadline
 //! [`next_dirty`]: crate::event_loop::EventLoop::next_dirty
 //! [`pending`]: crate::event_loop::EventLoop::pending
@@ -161,10 +162,19 @@ mod resolver;
 mod signals;
 pub mod sim;
 mod socket_file;
-pub mod sockets;
+mod sockets;
 mod stream;
 mod token;
 mod waker;
 
 pub use self::sim::Sim;
 pub use self::sockets::Sockets;
+
+/// The most bytes one connection is read from in a turn; the size of the one read buffer.
+const READ: usize = 64 * 1024;
+
+/// The most bytes one connection is sent in a turn.
+const WRITE: usize = 64 * 1024;
+
+/// The most connections one listener accepts in a turn.
+const ACCEPTS: usize = 64;

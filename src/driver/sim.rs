@@ -1,4 +1,4 @@
-//! A simulated network of event loops with one clock: no sockets, no threads, no waiting, and for equal seeds no difference.
+//! A simulated network of event loops with one clock: no sockets, no threads, no waiting, and the same for equal seeds.
 //!
 //! [`Sim`] drives the same [`EventLoop`](crate::event_loop::EventLoop) through the same calls as
 //! [`Sockets`](super::Sockets) does. Each host has one; far ends without a loop are *clients*, which a test plays by hand.
@@ -87,13 +87,12 @@ impl<S> Sim<S> {
         id
     }
 
-    /// Lets the resolver know a name, with its addresses in the resolver's order; replaces what it was. Names that nobody
-    /// made known are not found.
+    /// Gives a name its addresses, in the resolver's order; replaces those before. Other names are not found.
     pub fn name(&mut self, name: &str, addresses: impl IntoIterator<Item = IpAddr>) {
         self.network.names.insert(name.to_owned(), addresses.into_iter().collect());
     }
 
-    /// Lends a host's loop and state to `visit`, in a turn of its own, which makes the calls that are due, too. No time
+    /// Lends a host's loop and state to `visit`, in a turn of its own, which also makes the calls that are due. No time
     /// passes.
     ///
     /// # Panics
@@ -146,7 +145,7 @@ impl<S> Sim<S> {
         self.network.now
     }
 
-    /// What happened so far.
+    /// What has happened so far.
     pub fn trace(&self) -> &Trace {
         &self.network.trace
     }
@@ -172,8 +171,8 @@ impl<S> Sim<S> {
         true
     }
 
-    /// Lets everything happen that is under way or due before `limit` is over; the clock stays where the last of it did.
-    /// False if something is still on its way then.
+    /// Lets everything happen that is under way or due before `limit` is over; the clock stops at the last of it. False if
+    /// something is still on its way then.
     pub fn run_until_quiet(&mut self, limit: Duration) -> bool {
         let until = self.network.now + limit;
         while self.step(until) {}

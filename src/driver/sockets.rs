@@ -29,10 +29,11 @@ use super::resolver::Resolver;
 use super::signals::{self, Signals};
 use super::stream::Stream;
 use super::token::{self, Subject};
-use super::waker;
+use super::{ACCEPTS, READ, WRITE, waker};
 use crate::event_loop::{ConnId, EventLoop, ListenerId, Request};
 
-/// The driver: one poll, all sockets of one loop. It is that loop's for life: nobody else wakes it. Dropped, it closes them. The [room](super) has an example.
+/// The driver of one loop, for good: one poll, and all of that loop's sockets, which are closed when it is dropped. The
+/// [module](super) has an example.
 pub struct Sockets {
     poll: Poll,
     events: Events,
@@ -50,7 +51,7 @@ pub struct Sockets {
 }
 
 impl Sockets {
-    /// A driver without sockets. Fails if the system is out of descriptors.
+    /// A driver without sockets. Fails if the process is out of file descriptors.
     pub fn new() -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = waker::of(poll.registry())?;
@@ -71,15 +72,15 @@ impl Sockets {
         })
     }
 
-    /// Gives a socket that listens already, of TCP or Unix: when the loop asks to listen on its very address, this one is
-    /// used, its backlog as it is. So a process can inherit its sockets, and a test can know its ports before it starts. The
-    /// file of such a Unix socket is left alone when it is closed. asyncio: `create_server(sock=...)`.
+    /// Provides a socket that listens already, of TCP or Unix. It is used when the loop asks to listen on its very address,
+    /// and keeps its backlog. So a process can inherit its sockets, and a test can know its port before it starts. When such
+    /// a Unix socket is closed, its file stays. asyncio: `create_server(sock=...)`.
     pub fn provide(&mut self, listener: impl Into<OwnedFd>) {
         self.listening.provide(listener.into());
     }
 
-    /// Runs the loop until it is stopped; if it is already, that is one turn. It can be run again, and finds everything
-    /// where it was. Fails if the poll itself does. asyncio: `run_forever`.
+    /// Runs the loop until it is stopped; if it is already, for one turn. It can be run again, and goes on where it was.
+    /// Fails if the poll itself does. asyncio: `run_forever`.
     pub fn run<S>(&mut self, event_loop: &mut EventLoop<S>) -> io::Result<()> {
         loop {
             self.turn(event_loop, None)?;
@@ -92,12 +93,14 @@ impl Sockets {
         Ok(())
     }
 
-    /// Does what the last turn has led to, as `run` does at its end: sends what can be sent at once, closes what is closed.
+    /// Does what the last turn has led to, as `run` does at its end: sends what can be sent at once, and closes the sockets of
+    /// connections that are over. For those who make the turns themselves.
     pub fn finish<S>(&mut self, event_loop: &mut EventLoop<S>) {
         self.obey(event_loop);
     }
 
-    /// One turn: sends what is to be sent, then sleeps until something happens, the loop's next deadline, or `at_most` is over.
+    /// One turn: sends what is to be sent, sleeps until something happens, until the loop's next deadline or for `at_most`, then
+    /// makes the calls that are due.
     pub fn turn<S>(&mut self, event_loop: &mut EventLoop<S>, at_most: Option<Duration>) -> io::Result<()> {
         self.obey(event_loop);
         let now = self.sleep(event_loop, at_most)?;
@@ -406,15 +409,6 @@ impl Sockets {
         }
     }
 }
-
-/// The most bytes one connection is read from in a turn; the size of the one read buffer.
-const READ: usize = 64 * 1024;
-
-/// The most bytes one connection is sent in a turn.
-const WRITE: usize = 64 * 1024;
-
-/// The most connections one listener accepts in a turn.
-const ACCEPTS: usize = 64;
 
 /// How many events one poll reports; the rest comes with the next.
 const EVENTS: usize = 1024;

@@ -59,9 +59,9 @@ pub enum ServerSecurity {
     Tls(Arc<ServerConfig>),
 }
 
-/// Who speaks first in a TLS handshake on a connection that stands already.
+/// Which side of the TLS handshake of [`Transport::start_tls`](super::Transport::start_tls) we are.
 ///
-/// As mail servers do it: the client says `STARTTLS`, the server `go`, and then the client speaks TLS.
+/// As with mail servers: the client says `STARTTLS`, the server `go`, and then the client begins the handshake.
 ///
 /// ```
 /// # use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -131,13 +131,13 @@ pub enum ServerSecurity {
 /// ```
 #[derive(Clone, Debug)]
 pub enum StartTls {
-    /// We do; the server's certificate must be good for this name.
+    /// The client, which speaks first; the server's certificate must be good for this name.
     Client(Arc<ClientConfig>, ServerName<'static>),
-    /// The peer does; we have this certificate and these demands on theirs.
+    /// The server, with this certificate and these demands on the client's.
     Server(Arc<ServerConfig>),
 }
 
-/// What was agreed on in a TLS handshake; all is `None` before it is done.
+/// What was agreed on in a TLS handshake; `None` where nothing was, or not yet.
 #[derive(Clone, Copy, Debug)]
 pub struct TlsInfo<'a> {
     /// The version, as `TLSv1_3`.

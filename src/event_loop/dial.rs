@@ -19,7 +19,7 @@ use super::channel::Security;
 pub enum Target {
     /// This address: nothing is looked up.
     Address(Address),
-    /// A name, looked up on the resolver's threads, and a port. An IP address as text is not looked up. Nothing found is
+    /// A name, which the driver's resolver looks up, and a port. An IP address as text is not looked up. What was found is not
     /// kept: the next connection asks the system again.
     Name(String, u16),
 }
@@ -51,8 +51,8 @@ impl From<(&str, u16)> for Target {
 /// A connection to be made, and how: the arguments of asyncio's
 /// [`create_connection`](https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.create_connection).
 ///
-/// A name with two addresses, and nothing comes back from the first, as where IPv6 leads nowhere: the second is tried after
-/// 250 ms, not after minutes.
+/// A name has two addresses and the first does not answer, as where IPv6 leads nowhere: the second is tried after 250 ms, not
+/// after minutes.
 ///
 /// ```
 /// # use std::{net::SocketAddr, time::Duration};
@@ -117,7 +117,8 @@ impl Connect {
         Self { timeout, ..self }
     }
 
-    /// How long the TLS handshake may take after that, and that of a `start_tls`: 10 s unless set. asyncio: `ssl_handshake_timeout`, 60 s.
+    /// How long the TLS handshake may take after that, and that of a `start_tls`: 10 s unless set.
+    /// asyncio: `ssl_handshake_timeout`, 60 s.
     pub fn handshake_timeout(self, handshake_timeout: Duration) -> Self {
         Self { handshake_timeout, ..self }
     }

@@ -186,7 +186,7 @@ impl<S> EventLoop<S> {
             Ok(Step::Hungry) => {}
             Err(error) => {
                 self.deliver(id);
-                self.hub.fail(id, error);
+                self.hub.reject(id, error);
             }
         }
         goes_on

@@ -1,4 +1,4 @@
-//! The loop, as lent to a callback: its clock, its connections, what shall happen later.
+//! The loop, as lent to a callback: its clock, its connections, its servers, and what is to happen later.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -83,9 +83,9 @@ impl<'a, S> Loop<'a, S> {
         self.hub.wall
     }
 
-    /// Stops the loop at the end of this turn, after what was written has had its chance to leave; what is scheduled stays,
-    /// for when it runs again. Connections are told nothing: to end in good order, [`shut_down`](Self::shut_down) the
-    /// listeners first. asyncio: `stop`.
+    /// Stops the loop at the end of this turn, after one try to send what was written. What is scheduled stays, for when the
+    /// loop runs again. Connections are told nothing: to end in good order, [`shut_down`](Self::shut_down) the listeners
+    /// first. asyncio: `stop`.
     pub fn stop(&mut self) {
         self.hub.stopped = true;
     }
@@ -93,8 +93,8 @@ impl<'a, S> Loop<'a, S> {
 
 /// Callbacks, and those that fail.
 impl<S> Loop<'_, S> {
-    /// Calls `callback` at the next turn, in the order of the calls, and with I/O in between: what a callback schedules in
-    /// this way never runs in its own turn. asyncio: `call_soon`.
+    /// Calls `callback` at the next turn, in the order of the calls: what a callback schedules in this way never runs in the
+    /// same turn, and I/O comes in between. asyncio: `call_soon`.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -116,8 +116,8 @@ impl<S> Loop<'_, S> {
         self.hub.call(None, Box::new(callback))
     }
 
-    /// Calls `callback` after `delay`, counted from when this turn began; never early, and late by as much as other callbacks
-    /// take. More than 100 years count as 100. asyncio: `call_later`.
+    /// Calls `callback` after `delay`, counted from when this turn began: never early, and late by as much as other callbacks
+    /// take. A delay of more than 100 years counts as 100. asyncio: `call_later`.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -151,8 +151,8 @@ impl<S> Loop<'_, S> {
         self.hub.cancel(call);
     }
 
-    /// Calls `handler` with every callback that panics, instead of a line in the log; replaces the handler before. The
-    /// panic hook has spoken before that: to stay silent there is its business. asyncio: `set_exception_handler`.
+    /// Calls `handler` for every callback that panics, instead of a line in the log; replaces the handler before. Rust's
+    /// panic hook is called before that, and by default prints the panic. asyncio: `set_exception_handler`.
     ///
     /// A callback that panics costs its own connection, and no other:
     ///
@@ -192,8 +192,8 @@ impl<S> Loop<'_, S> {
 impl<S> Loop<'_, S> {
     /// Connects `protocol`, by name through the resolver's threads and to all addresses by Happy Eyeballs (RFC 8305).
     /// What comes of it is told to the protocol: `connection_made`, or `connection_lost` with the reason (see
-    /// [`Lost`](super::Lost)); neither comes before the callback under way has returned. The name is good at once: what is
-    /// written before the connection stands waits for it. asyncio: `create_connection`, `create_unix_connection`.
+    /// [`Lost`](super::Lost)); neither comes before this callback has returned. The id is good at once: what is written before
+    /// the connection stands waits for it. asyncio: `create_connection`, `create_unix_connection`.
     pub fn connect(
         &mut self,
         target: impl Into<Target>,
@@ -203,20 +203,21 @@ impl<S> Loop<'_, S> {
         self.connect_with(Connect::to(target).security(security), protocol)
     }
 
-    /// Connects, with more to say: see [`Connect`], which has an example.
+    /// The same with more arguments: see [`Connect`], which has an example.
     pub fn connect_with(&mut self, connect: Connect, protocol: impl Protocol<S> + 'static) -> ConnId {
         self.hub.connect(connect, Box::new(protocol))
     }
 
-    /// The connection of that name, or `None` if it is gone. What is done to it is done at once, what its protocol has to be
-    /// told follows when the callback under way has returned.
+    /// The connection of that name, or `None` if it is gone. What is done to it is done at once; what its protocol has to be
+    /// told follows when this callback has returned.
     pub fn transport(&mut self, id: ConnId) -> Option<Transport<'_, S>> {
         self.hub.live(id)?;
         Some(Transport::new(id, self.hub))
     }
 
     /// Has the protocol of `id` called ([`woken`](Protocol::woken)) at the next turn, or once its connection is made, so that
-    /// it looks at the state: how one protocol tells another. Nothing happens if the connection is gone by then.
+    /// it looks at the state: how one protocol tells another. Nothing happens if the connection is gone by then. Not in
+    /// asyncio.
     ///
     /// ```
     /// # use std::{net::SocketAddr, time::Duration};
@@ -260,11 +261,11 @@ impl<S> Loop<'_, S> {
 
 /// Servers.
 impl<S> Loop<'_, S> {
-    /// Listens on `address`; each connection gets a protocol from `factory`, which is also told whether it worked.
-    /// An address in use is tried again for 2 s, then [`ProtocolFactory::failed`] is told; where it listens is told to
-    /// [`ProtocolFactory::listening`]. asyncio: `create_server`, `create_unix_server`.
+    /// Listens on `address`; `factory` makes a protocol for each connection. It is also told what came of it:
+    /// [`listening`](ProtocolFactory::listening), with the address, or [`failed`](ProtocolFactory::failed); an address in use
+    /// is tried again for 2 s before. asyncio: `create_server`, `create_unix_server`.
     ///
-    /// An IPv6 address is IPv6's alone (asyncio's way, too): to listen on all of both families, listen twice.
+    /// A listener on an IPv6 address takes no IPv4 (as in asyncio): for all addresses of both families, listen twice.
     pub fn listen(
         &mut self,
         address: impl Into<Address>,
@@ -274,20 +275,20 @@ impl<S> Loop<'_, S> {
         self.listen_with(Listen::on(address).security(security), factory)
     }
 
-    /// Listens, with more to say: see [`Listen`], which has an example.
+    /// The same with more arguments: see [`Listen`], which has an example.
     pub fn listen_with(&mut self, listen: Listen, factory: impl ProtocolFactory<S> + 'static) -> ListenerId {
         self.hub.listen(listen, Box::new(factory))
     }
 
-    /// Stops listening; connections that were accepted live on, those that wait to be are reset by the system. When the
-    /// last has been lost, the factory is told ([`ProtocolFactory::closed`]). asyncio: `Server.close`.
+    /// Stops listening. Connections that were accepted live on; the system resets those that wait to be. When the last is
+    /// lost, the factory is told ([`ProtocolFactory::closed`]). asyncio: `Server.close`.
     pub fn close_listener(&mut self, listener: ListenerId) {
         self.hub.unlisten(listener);
     }
 
-    /// Stops listening and gives the connections `grace` to end by themselves: those that are left then are aborted. So
-    /// [`ProtocolFactory::closed`] comes soon after that at the latest. In asyncio: `Server.close`, then `wait_closed` with
-    /// a timeout, then `abort_clients`.
+    /// Stops listening and gives the connections `grace` to end by themselves, then aborts those that are left; then at the
+    /// latest comes [`ProtocolFactory::closed`]. In asyncio: `Server.close`, then `wait_closed` with a timeout, then
+    /// `abort_clients`.
     ///
     /// ```
     /// # use std::{net::SocketAddr, time::Duration};
@@ -343,8 +344,8 @@ impl<S> Loop<'_, S> {
         self.hub.abort_clients(listener);
     }
 
-    /// The connections that a listener has accepted and that are not over, the listener's end notwithstanding. Takes time in
-    /// proportion to all connections of the loop.
+    /// The connections that a listener has accepted and that are not over, also when the listener is closed. Takes time in
+    /// proportion to all connections of the loop. Not in asyncio.
     pub fn connections_of(&self, listener: ListenerId) -> Vec<ConnId> {
         self.hub.connections_of(listener)
     }
@@ -360,8 +361,8 @@ impl<S> Loop<'_, S> {
 
     /// Has another thread do `job`, which may block or take long, then calls `done` with what it returned, or with what it
     /// panicked with. The threads are few ([`Sockets`](crate::driver::Sockets) has as many as asyncio, four more than
-    /// processors and at most 32), and not those that look names up. Who cancels the call hears no more of it; a job that
-    /// has begun is done all the same. asyncio: `run_in_executor`.
+    /// processors and at most 32), and not those that look names up. Once the call is cancelled, `done` is not called; a job
+    /// that has begun is done all the same. asyncio: `run_in_executor`.
     ///
     /// ```
     /// use std::time::{Instant, SystemTime};
@@ -422,7 +423,7 @@ impl<S> Loop<'_, S> {
         }
     }
 
-    /// Lets `signal` have its default effect again, which is to end the process; false if nobody handled it.
+    /// Lets `signal` have its default effect again, which is to end the process. False if nobody handled it.
     /// asyncio: `remove_signal_handler`.
     pub fn remove_signal_handler(&mut self, signal: Signal) -> bool {
         let Some(handling) = self.hub.handlers.get_mut(&signal) else { return false };

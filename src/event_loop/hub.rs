@@ -76,7 +76,7 @@ pub(super) enum Handling<S> {
 pub(super) enum Owed {
     Pause,
     Resume,
-    /// Bytes that came while reading was paused.
+    /// Bytes that came while reading was paused, or before TLS was started.
     Unread,
     Lost(Option<io::Error>),
 }
@@ -208,7 +208,7 @@ impl<S> Hub<S> {
     }
 
     /// Something is wrong with what the peer sent: tells it so, if the channel can, and ends.
-    pub(super) fn fail(&mut self, id: ConnId, error: io::Error) {
+    pub(super) fn reject(&mut self, id: ConnId, error: io::Error) {
         let Some(connection) = self.live(id) else { return };
         if connection.is_closing() {
             // It has been left already.

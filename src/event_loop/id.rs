@@ -1,4 +1,4 @@
-//! Names for what the loop owns: small numbers that never come to mean somebody else.
+//! Names for what the loop owns: small numbers that never come to mean something else.
 //!
 //! An id is a slab index and a generation. The generation is new for every connection and every listener, so an id that
 //! was kept too long finds nothing instead of a newcomer (mio reports events by number, and slots are used again).

@@ -21,7 +21,7 @@ use super::timers::Due;
 /// Where to listen, and how: the arguments of asyncio's
 /// [`create_server`](https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.create_server).
 ///
-/// One at a time; who comes meanwhile waits:
+/// One connection at a time; the next waits in the backlog:
 ///
 /// ```
 /// # use std::{net::SocketAddr, time::Duration};
@@ -82,13 +82,14 @@ impl Listen {
         Self { backlog, ..self }
     }
 
-    /// How many connections may live at once, those in a handshake counted: without limit unless set. Who comes then
-    /// waits in the backlog until one is gone. Not in asyncio.
+    /// How many connections may live at once, those in a handshake counted: without limit unless set. The next ones wait in
+    /// the backlog until one is gone. Not in asyncio.
     pub fn max_connections(self, max_connections: usize) -> Self {
         Self { max_connections, ..self }
     }
 
-    /// How long a TLS handshake may take, also that of a `start_tls`: 10 s unless set. asyncio: `ssl_handshake_timeout`, 60 s.
+    /// How long a TLS handshake may take, also that of a `start_tls`: 10 s unless set.
+    /// asyncio: `ssl_handshake_timeout`, 60 s.
     pub fn handshake_timeout(self, handshake_timeout: Duration) -> Self {
         Self { handshake_timeout, ..self }
     }

@@ -1,4 +1,4 @@
-//! The event loop, without I/O: what came goes in, what shall leave comes out, and protocols are called in between.
+//! The event loop, without I/O: what has come goes in, what is to leave comes out, and protocols are called in between.
 //!
 //! Protocols, the hub and the application's state `S` are disjoint fields of the loop. A callback is lent its own protocol,
 //! the hub (through a [`Transport`] or a [`Loop`]) and the state: so none of them is shared, counted or locked, and the
@@ -14,39 +14,40 @@
 //!
 //! # A turn
 //!
-//! What asyncio calls an iteration. The order is asyncio's; what is not, is said.
+//! What asyncio calls an iteration. The order is asyncio's, but where it is said.
 //!
 //! 1. *The driver sleeps* until something has happened, or is due.
 //! 2. What waited for this turn is called, first come, first served: [`Loop::call_soon`], [`Loop::wake`], jobs that are done;
 //!    then what other threads want called. What they schedule in the same way is the next turn's.
-//! 3. I/O: attempts to connect and look-ups that ended, and signals; then reads, one for each connection that has something;
-//!    then accepts, `connection_made` included (asyncio: two iterations later).
+//! 3. I/O: attempts to connect and lookups that have ended, and signals; then reads, one for each connection that has
+//!    something; then accepts, `connection_made` included (asyncio: two iterations later).
 //! 4. What was due when the turn began, the earliest first: [`Loop::call_later`], [`Transport::set_timeout`] and the loop's own
-//!    timeouts. So who has answered in time, while the process was held up, is heard before it would be timed out.
+//!    timeouts. So if the process was held up, an answer that came in time is read before its timeout.
 //! 5. The hooks of [`EventLoop::before_sleep`] (asyncio has none).
-//! 6. Whatever was written leaves, each connection's in one go, and `resume_writing` and, after `close`, `connection_lost` come
-//!    with it (asyncio: from within `write`, or as I/O).
+//! 6. What was written is sent, with one system call for each connection (asyncio: from inside `write`, or as I/O). This leads
+//!    to `resume_writing` and, after `close`, to `connection_lost`.
 //!
 //! After each call come those that it has led to, before anything else: pauses, resumptions, losses. [`crate::driver`] says
 //! how much of it there is in a turn, and shows one.
 //!
 //! # From asyncio to here
 //!
-//! The [`Protocol`]'s page says what differs. Without an entry: datagrams, subprocesses, pipes, `sendfile`, `add_reader`.
+//! The [`Protocol`]'s page says what differs. Not offered: datagrams, subprocesses, pipes, `sendfile`, `add_reader`.
 //!
 //! | asyncio | here |
 //! | --- | --- |
 //! | `run_forever`, `stop` | [`Sockets::run`](crate::driver::Sockets::run), [`Loop::stop`] |
-//! | `time` | [`Loop::now`]; [`Loop::wall_clock`] |
+//! | `close` | drop the [`EventLoop`], and its driver |
+//! | `time` | [`Loop::now`]; for the date, [`Loop::wall_clock`] |
 //! | `call_soon`, `call_later`, `call_at` | [`Loop::call_soon`], [`Loop::call_later`], [`Loop::call_at`] |
 //! | `Handle.cancel` | [`Loop::cancel`] |
 //! | `call_soon_threadsafe` | [`Loop::remote`], then [`Remote::call_soon_threadsafe`] |
 //! | `run_in_executor`, `to_thread` | [`Loop::run_in_executor`] |
-//! | `getaddrinfo` | [`Target::Name`], within a connect |
+//! | `getaddrinfo` | only as a part of [`Loop::connect`]: [`Target::Name`] |
 //! | `add_signal_handler`, `remove_signal_handler` | [`Loop::on_signal`], [`Loop::remove_signal_handler`] |
 //! | `set_exception_handler`, its context | [`Loop::set_exception_handler`], [`Panicked`] |
-//! | `create_connection`, `create_unix_connection` | [`Loop::connect`]; arguments: [`Connect`] |
-//! | `create_server`, `create_unix_server` | [`Loop::listen`]; arguments: [`Listen`] |
+//! | `create_connection`, `create_unix_connection` | [`Loop::connect`]; with more arguments, [`Loop::connect_with`] a [`Connect`] |
+//! | `create_server`, `create_unix_server` | [`Loop::listen`]; with more arguments, [`Loop::listen_with`] a [`Listen`] |
 //! | their `ssl`, `server_hostname` | [`Security`], [`ServerSecurity`] |
 //! | `create_server(sock=...)` | [`Sockets::provide`](crate::driver::Sockets::provide) |
 //! | `Server.sockets`, `is_serving` | [`ProtocolFactory::listening`], [`ProtocolFactory::failed`] |
@@ -55,12 +56,13 @@
 //! | `start_tls` | [`Transport::start_tls`] |
 //! | `Protocol`, its callbacks | [`Protocol`], of the same names |
 //! | another protocol's methods, a `Future` between two | the state `S`, and [`Loop::wake`] |
-//! | `WriteTransport`, `ReadTransport`, their methods | [`Transport`], of the same names |
+//! | `ReadTransport`, `WriteTransport`, their methods | [`Transport`], of the same names |
 //! | `get_write_buffer_size` | [`Transport::write_buffer_size`] |
+//! | `can_write_eof`, `get_write_buffer_limits`, `get_protocol` | none; the first would always be true |
 //! | `get_extra_info`: `peername`, `sockname` | [`Transport::peer_addr`], [`Transport::local_addr`], [`Transport::endpoints`] |
 //! | `ssl_object`, `cipher`, `peercert` | [`Transport::tls_info`] |
-//! | `socket` | none: it is the driver's |
-//! | `BufferedProtocol` | [`Protocol`]: data is lent, never copied |
+//! | `socket` | none: the driver has it |
+//! | `BufferedProtocol` | [`Protocol`]: data is lent, not copied |
 //! | an exception in a callback | [`Transport::fail`], or a panic |
 //! | `Task`, `StreamReader`, `wait_for` | not built yet |
 //!
@@ -149,7 +151,7 @@ pub struct EventLoop<S> {
     hooks: Vec<Handler<S>>,
     /// What was due when the turn began; its calls come after those of I/O.
     due: Vec<(Instant, Due)>,
-    /// Somebody may have changed the state since the hooks were called, also outside a turn: they are due once more.
+    /// Somebody may have changed the state since the hooks were called, perhaps outside a turn: they are due once more.
     called: bool,
     /// What a TLS channel decrypts into, one for all.
     plaintext: Vec<u8>,
@@ -244,7 +246,7 @@ impl<S> EventLoop<S> {
         self.hub.accept_failed(id, &error);
     }
 
-    /// A connection was accepted; `None` if nobody wants it any more.
+    /// A connection was accepted. `None`: drop the socket, as its listener is closed, or its protocol could not be made.
     pub fn accepted(&mut self, listener: ListenerId, endpoints: Endpoints) -> Option<ConnId> {
         let listen = &self.hub.listener(listener)?.listen;
         let handshake_timeout = listen.handshake_timeout;
@@ -263,7 +265,7 @@ impl<S> EventLoop<S> {
         Some(id)
     }
 
-    /// An attempt to connect has succeeded; false if nobody wants it any more.
+    /// An attempt to connect has succeeded. False: drop the socket, as another was faster, or the connection is over.
     pub fn connected(&mut self, id: ConnId, endpoints: Endpoints) -> bool {
         let Some(Connection { phase: Phase::Connecting(_), .. }) = self.hub.live(id) else { return false };
         self.establish(id, endpoints);
@@ -276,7 +278,7 @@ impl<S> EventLoop<S> {
         self.settle();
     }
 
-    /// A name was looked up, in the resolver's order.
+    /// A name was looked up; the addresses are in the resolver's order.
     pub fn resolved(&mut self, id: ConnId, found: io::Result<Vec<SocketAddr>>) {
         self.hub.resolved(id, found);
         self.settle();
@@ -337,7 +339,7 @@ impl<S> EventLoop<S> {
         self.settle();
     }
 
-    /// The process got a signal; false if nobody handles it (any more): then its default should happen.
+    /// The process got a signal. False: nobody handles it (any more), and it shall have its default effect.
     pub fn signalled(&mut self, signal: Signal) -> bool {
         let Some(handling) = self.hub.handlers.get_mut(&signal) else { return false };
         let Handling::By(mut handler) = std::mem::replace(handling, Handling::UnderWay) else { return false };
@@ -350,12 +352,12 @@ impl<S> EventLoop<S> {
         true
     }
 
-    /// Somebody else's thread has done what [`take_job`](Self::take_job) gave.
+    /// Another thread has done what [`take_job`](Self::take_job) gave.
     pub fn executed(&mut self, call: CallId) {
         self.hub.ready.push_back(Ready::Call(call));
     }
 
-    /// Whom to wake when another thread has called; see [`Request::WatchThreads`].
+    /// Whom to wake when another thread wants something called; see [`Request::WatchThreads`].
     pub fn set_waker(&mut self, waker: Waker) {
         self.hub.mailbox.set_waker(waker);
     }
@@ -380,6 +382,7 @@ impl<S> EventLoop<S> {
         self.called = false;
         let mut hooks = std::mem::take(&mut self.hooks);
         for hook in &mut hooks {
+            // Not by `call`: what a hook does to the state is no reason to call the hooks again.
             if let Err(message) = guarded(|| hook(&mut Loop::new(&mut self.hub), &mut self.state)) {
                 self.report(&Panicked { callback: "before_sleep", id: None, message });
             }
@@ -400,7 +403,7 @@ impl<S> EventLoop<S> {
         Some(request)
     }
 
-    /// The next connection that has something to send; each is named once, until it is written to again.
+    /// The next connection that has something to send; each comes once, until it is written to again.
     pub fn next_dirty(&mut self) -> Option<ConnId> {
         self.hub.next_dirty()
     }
@@ -424,8 +427,8 @@ impl<S> EventLoop<S> {
         listener.is_some_and(|listener| listener.generation == id.generation() && listener.wants_accept())
     }
 
-    /// What a [`Request::Execute`] is about: to be run on another thread, then to be told to [`executed`](Self::executed).
-    /// `None` if it was cancelled.
+    /// The job of a [`Request::Execute`]: to be run on another thread, then told to [`executed`](Self::executed). `None` if it
+    /// was cancelled.
     pub fn take_job(&mut self, call: CallId) -> Option<Job> {
         self.hub.take_job(call)
     }

@@ -12,18 +12,19 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::{ConnId, EventLoop, Loop};
 
-/// A callback has panicked: asyncio's
-/// [context](https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.call_exception_handler) of an exception.
+/// A callback has panicked: what asyncio's exception handler gets as its
+/// [context](https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.call_exception_handler).
 /// [`Loop::set_exception_handler`] has an example.
 ///
 /// Nothing is caught in a program built with `panic = "abort"`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Panicked {
-    /// Which, as `data_received`, `a call of the loop` (`call_later` and its kin) or, when a protocol goes, `drop`.
+    /// Its name, as `data_received`; or `a call of the loop` (`call_soon` and its kin), `a signal's handler`, or `drop`, when
+    /// a protocol or a factory is dropped.
     pub callback: &'static str,
-    /// The connection that it belonged to; it is over, unless another protocol has it now (`drop` after `set_protocol`).
+    /// The connection whose callback it was. It is over, unless another protocol has it now (`drop` after `set_protocol`).
     pub id: Option<ConnId>,
-    /// What it panicked with.
+    /// What it panicked with, if that was text.
     pub message: String,
 }
 

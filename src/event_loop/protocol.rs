@@ -14,71 +14,81 @@ use super::{Address, ConnId, Loop, Transport};
 /// other = pause_writing | resume_writing | timed_out | woken | tls_started
 /// ```
 ///
-/// `connection_lost` comes exactly once for every connect and every accept, made or not, and nothing comes after it.
-/// `pause_writing` and `resume_writing` alternate, the pause first. After `close` or `abort` only `connection_lost` comes;
-/// between `start_tls` and `tls_started` only `woken` does.
-/// Callbacks never nest: whatever a callback does to a connection, its own or another's, calls nobody before it has
-/// returned.
+/// - `connection_lost` comes exactly once for every connect and every accept, made or not, and nothing comes after it.
+/// - `pause_writing` and `resume_writing` alternate, the pause first.
+/// - After `close` or `abort` only `connection_lost` comes; between `start_tls` and `tls_started` only it, or `woken`.
+/// - Callbacks never nest: whatever a callback does to a connection, its own or another's, calls nobody before it has
+///   returned.
 ///
 /// Each callback is lent three things for as long as it runs: itself, its [`Transport`] (and through it the [`Loop`]),
 /// and the application's state `S`. It cannot reach another protocol; to have one look at the state, see [`Loop::wake`].
 ///
 /// # Where this differs from asyncio, and from uvloop
 ///
-/// As of CPython 3.11 to 3.13 and uvloop 0.23. What is not named here is as in asyncio, or is not offered
-/// (`BufferedProtocol`, since data is lent from one buffer of the loop and never copied; `sendfile`; `add_reader`).
+/// As of CPython 3.11 to 3.13 and uvloop 0.23. What is named neither here nor on its own page is as in asyncio, or is not
+/// offered (`BufferedProtocol`, since data is lent from one buffer of the loop and never copied; `sendfile`; `add_reader`).
 ///
 /// | | asyncio | uvloop | here |
 /// | --- | --- | --- | --- |
 /// | **Being made** | | | |
-/// | not made (refused, handshake failed) | no callback | no callback | `connection_lost` with the reason, also for who is accepted |
+/// | not made (refused, handshake failed) | no callback | no callback | `connection_lost` with the reason, also for one that was accepted |
 /// | an error in `connection_made` | the connection goes on | it is never read from | the connection is lost for this reason |
 /// | `pause_reading` in `connection_made` | holds | does not | holds |
 /// | several addresses | one after the other unless `happy_eyeballs_delay` is given | one after the other | Happy Eyeballs, 250 ms |
 /// | time to connect | the kernel's, minutes | the same | 10 s, or [`Connect::timeout`](super::Connect::timeout) |
 /// | time for a TLS handshake | 60 s | 60 s | 10 s, or as set for the connection or the listener |
-/// | names are looked up | by the user's executor, which may be full | by four threads, files included | by four threads of their own |
+/// | names are looked up | by the executor, which may be full of other jobs | by four threads, which do other work, too | by four threads that do nothing else |
 /// | **Reading** | | | |
-/// | read in a turn | 256 KiB | up to 32 times 250 KiB of one connection | 64 KiB, then it is the next one's turn |
+/// | read from one connection in a turn | 256 KiB | up to 32 times 250 KiB | 64 KiB |
 /// | a reset while reading is paused | not noticed | not noticed | `connection_lost` |
 /// | a reset after the peer's end | not noticed before a write | noticed | `connection_lost` |
+/// | `is_reading` after the peer's end | true | false | false |
 /// | `eof_received` on TLS | its answer means nothing | the same | half-closing works on TLS as on TCP |
 /// | an end of TLS without close_notify | looks like a clean end | like a clean end, no `eof_received` | `connection_lost` with `UnexpectedEof`, no `eof_received` |
 /// | **Writing** | | | |
-/// | `write` | sends at once if nothing waits | at the end of the iteration | at the end of the turn, all in one system call |
+/// | `write` | sends at once if nothing waits | sends at the end of the iteration, or at once above the high-water mark | sends at the end of the turn, all together, at most 64 KiB a turn |
 /// | `pause_writing` | from inside `write` | from inside `write` | after the callback that overfilled the buffer, before any other event; [`Transport::is_writing_paused`] tells at once |
 /// | default low-water mark | 16 KiB | 16 bytes | 16 KiB |
-/// | what the marks count on TLS | plaintext, not what waits behind it; so 20 MB are no reason to pause | the same | what waits to be sent, encrypted |
+/// | default marks on TLS | 512 and 128 KiB | the same | 64 and 16 KiB, as on TCP |
+/// | what the marks count on TLS | plaintext that is not encrypted yet: one write of 20 MB counts as nothing | the same | all that the system has not taken, as it is encrypted |
+/// | `set_write_buffer_limits` | may pause at once; never resumes | the same | may do either, after the callback |
 /// | an upper limit for what waits | none | none | [`Transport::set_write_buffer_cap`] |
 /// | an error in `pause_writing`, `resume_writing` | is logged, no more | the same | the connection is lost for this reason |
-/// | `write` after `close` | sent while something waits, else dropped; the log says so from the fifth time on | raises | dropped; the log says so the fifth time |
+/// | `write` after `close` | sent while something waits, else dropped; the log says so from the fifth time on | sent while something waits, then raises | dropped; the log says so the fifth time |
 /// | `write` after `write_eof` | raises | raises | the same as after `close` |
 /// | `write_eof` on TLS | raises | raises | close_notify and FIN |
 /// | **Ending** | | | |
-/// | after `close` | `pause_writing`, `resume_writing` and, on TLS, `eof_received` and even data may come, from inside `close` | `resume_writing` may come | only `connection_lost` |
-/// | data that comes after `close` on TLS | `connection_lost` with an `SSLError` | the same | it is thrown away |
+/// | after `close` | `resume_writing` may come; on TLS also `eof_received`, and data from inside `close` | `resume_writing` may come | only `connection_lost` |
+/// | data that comes after `close` on TLS | `connection_lost` with an `SSLError` | is thrown away | is thrown away |
 /// | `close` while the peer does not read | lasts for ever | lasts for ever | `TimedOut` after 5 s, or [`Transport::set_close_timeout`] |
 /// | `close` on TLS | waits up to 30 s for the peer's close_notify | the same | sends its own and is done |
 /// | `close` while the peer sends | a reset may overtake the last words | the same | the same; [`Transport::close_slowly`] prevents it |
-/// | `abort` | a FIN, as if all had been sent | the same | the same; [`Transport::reset`] says that it was not |
-/// | `connection_lost` | in a later iteration | in a later iteration | before any other event, once nothing waits to be sent (in the next turn, if it was still being connected); with the [`Loop`], as there is no transport any more, and a [`Lost`] |
-/// | a callback fails | exception: logged, connection lost | the same | panic: caught, the exception handler is told, connection lost; or [`Transport::fail`] |
+/// | `abort` on TCP | a FIN, as if all had been sent | the same | the same; [`Transport::reset`] says that it was not |
+/// | `connection_lost` after `close`, `abort` | in a later iteration, once nothing waits to be sent | the same | after the callback, before any other event, once nothing waits to be sent; in the next turn, if the connection did not stand yet |
+/// | `connection_lost` is given | the exception, or `None` | the same | the [`Loop`], as there is no transport any more, and a [`Lost`] |
+/// | a callback fails | an exception: the handler is told, the connection is lost | the same | a panic: the same; without one, [`Transport::fail`] |
 /// | a protocol keeps | its transport | its transport | a [`ConnId`], and asks [`Loop::transport`] |
 /// | **`start_tls`** | | | |
-/// | what was read too early | is lost, and the handshake hangs | the same | is an argument |
+/// | TLS that was read before the call | is lost, and the handshake hangs | the same | is an argument, `leftover` |
+/// | the transport, after it | is a new one | is a new one | is the same; [`tls_started`](Protocol::tls_started) tells that it is ready |
 /// | the handshake takes too long | no `connection_lost` | `connection_lost` | `connection_lost` |
 /// | **Servers** | | | |
+/// | a call listens on | every address of a host, or of a list | the same | one address |
+/// | an address in use | fails at once | fails at once | is tried again for 2 s |
+/// | where it listens, or that it cannot | is returned | is returned | [`ProtocolFactory::listening`], [`ProtocolFactory::failed`] |
+/// | connections that may wait (`backlog`) | 100 | 100 | 1024, or [`Listen::backlog`](super::Listen::backlog) |
+/// | accepted in a turn | as many as may wait | 1 | 64 |
 /// | `wait_closed` | at once (3.11), or when the last connection is gone (3.12.1) | at once | [`ProtocolFactory::closed`], when the last connection is gone; [`Loop::shut_down`] sets an end to that |
 /// | a failed handshake | is silent | is silent | [`ProtocolFactory::handshake_failed`] |
 /// | the most connections | no limit | no limit | [`Listen::max_connections`](super::Listen::max_connections) |
-/// | out of file descriptors | 100 log lines and timers a second | closes who waits | one log line in 5 s, tries again after 100 ms |
+/// | out of file descriptors | 100 log lines and 100 timers a second | closes those that wait | one log line in 5 s; tries again every 100 ms |
 /// | **Time** | | | |
-/// | equal times | in any order | in order | in the order of the calls |
-/// | idle, receive deadlines | none | none | [`Transport::set_timeout`], `timed_out` |
+/// | timers of equal times | in any order | in the order of the calls | in the order of the calls |
+/// | idle timeouts, receive deadlines | none | none | [`Transport::set_timeout`], [`timed_out`](Protocol::timed_out) |
 ///
 /// # Example
 ///
-/// To send much without keeping much: write until the pause, go on when resumed.
+/// To send much and keep little of it waiting: write until `pause_writing` is due, go on in `resume_writing`.
 ///
 /// ```
 /// use std::net::SocketAddr;
@@ -140,7 +150,7 @@ pub trait Protocol<S> {
         AfterEof::Close
     }
 
-    /// More than the high-water mark waits to be sent: write no more for now. asyncio: `pause_writing`.
+    /// More waits to be sent than the high-water mark: write no more for now. asyncio: `pause_writing`.
     fn pause_writing(&mut self, transport: &mut Transport<'_, S>, state: &mut S) {
         let _ = (transport, state);
     }
@@ -150,8 +160,8 @@ pub trait Protocol<S> {
         let _ = (transport, state);
     }
 
-    /// The time of [`Transport::set_timeout`] is over. It does not repeat. Without an answer of its own, a protocol is
-    /// aborted. Not in asyncio.
+    /// The time of [`Transport::set_timeout`] is over. It does not repeat. Unless a protocol does something else, its
+    /// connection is aborted. Not in asyncio.
     fn timed_out(&mut self, transport: &mut Transport<'_, S>, state: &mut S) {
         let _ = state;
         transport.abort();
@@ -163,7 +173,7 @@ pub trait Protocol<S> {
         let _ = (transport, state);
     }
 
-    /// The handshake of [`Transport::start_tls`] is done; data comes again. asyncio: what `start_tls` awaits.
+    /// The handshake of [`Transport::start_tls`] is done; data may come again. asyncio: the return of `start_tls`.
     fn tls_started(&mut self, transport: &mut Transport<'_, S>, state: &mut S) {
         let _ = (transport, state);
     }
@@ -182,18 +192,19 @@ pub trait Protocol<S> {
 /// | `ConnectionRefused`, or another of the system's | no address could be connected to; the text names each with its error |
 /// | `NotFound`, or another of the resolver's | the name has no address |
 /// | `AddrNotAvailable` | no address is of the family of [`Connect::local_addr`](super::Connect::local_addr) |
-/// | `TimedOut` | connecting, the TLS handshake or, after `close`, sending what waited took too long; or the system gave up |
+/// | `TimedOut` | connecting, the TLS handshake, or sending what waited after `close` took too long; or the system has given up |
 /// | `ConnectionReset`, `BrokenPipe` | the peer has dropped the connection |
-/// | `UnexpectedEof` | a TLS peer has ended without close_notify, or within its handshake: what came may be cut short |
+/// | `UnexpectedEof` | a TLS peer has ended without close_notify, or within the handshake: what came may be cut short |
 /// | `InvalidData` | what came is no TLS, or the peer's certificate is not to be trusted (a `rustls::Error`) |
 /// | `QuotaExceeded` | more than [`Transport::set_write_buffer_cap`] waited to be sent |
 /// | `Other` | a callback has panicked: a [`Panicked`](super::Panicked) |
+/// | `Unsupported`, `InvalidInput` | [`Transport::start_tls`] on TLS, or after `write_eof` |
 /// | any | [`Transport::fail`] |
 #[derive(Debug)]
 pub struct Lost {
-    /// Which it was; the name means nothing to the loop any more.
+    /// Which one; the id finds nothing any more.
     pub id: ConnId,
-    /// Who was at the other end, if it came so far that there was one, and it had an IP address.
+    /// The peer's IP address; `None` if the connection did not stand, and on Unix sockets.
     pub peer: Option<SocketAddr>,
     /// `None` after `close`, `abort` or the peer's clean end, else what went wrong: the connection was refused, reset,
     /// cut short, timed out; or the protocol itself has panicked, or called [`Transport::fail`].
@@ -256,7 +267,7 @@ pub enum AfterEof {
 /// calls = failed | listening? ( protocol | handshake_failed )* closed
 /// ```
 ///
-/// `closed` is late as long as connections live, and does not come when the loop is stopped before.
+/// `closed` comes when the last connection is lost, and so not at all if the loop is stopped before.
 ///
 /// A server that says where it listens, and counts those who do not speak TLS:
 ///
@@ -324,7 +335,8 @@ pub trait ProtocolFactory<S> {
         let _ = (event_loop, state, address);
     }
 
-    /// The address, which `error` names, could not be bound; the listener is gone. Unless answered, the log says so.
+    /// The address, which `error` names, could not be bound; the listener is gone. Unless a factory does something else, the
+    /// log says so.
     fn failed(&mut self, event_loop: &mut Loop<'_, S>, state: &mut S, error: io::Error) {
         let _ = (event_loop, state);
         log::error!("nobody listens: {error}");

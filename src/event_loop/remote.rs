@@ -8,8 +8,8 @@ use std::task::Waker;
 
 use super::Loop;
 
-/// A loop, as other threads know it; clones name the same loop. It does not keep the loop alive. Nothing else of the loop
-/// may be used by another thread, which the compiler sees to.
+/// A loop, as other threads know it; clones name the same loop. It does not keep the loop alive. Other threads can use
+/// nothing else of the loop: the compiler sees to that.
 ///
 /// ```
 /// use std::time::{Instant, SystemTime};
@@ -38,7 +38,7 @@ impl<S> Remote<S> {
     ///
     /// # Errors
     ///
-    /// If the loop was dropped: the callback is, too. (One that is stopped may run again.)
+    /// If the loop was dropped: then the callback is, too. (To a loop that is stopped it is no error, as that may run again.)
     pub fn call_soon_threadsafe(
         &self,
         callback: impl FnOnce(&mut Loop<'_, S>, &mut S) + Send + 'static,

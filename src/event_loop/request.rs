@@ -17,7 +17,7 @@ pub enum Request {
         /// How many connections may wait to be accepted.
         backlog: u32,
     },
-    /// Go on accepting: `accept_failed` was some time ago, or there is room for another connection again.
+    /// Go on accepting: `accept_failed` is some time ago, or there is room for another connection again.
     Accept {
         /// The listener.
         listener: ListenerId,
@@ -70,7 +70,7 @@ pub enum Request {
         /// Which.
         signal: Signal,
     },
-    /// Other threads may call: call `set_waker` with what ends the sleep.
+    /// Other threads may want something called: call `set_waker` with what ends the sleep.
     WatchThreads,
     /// Take the job (`take_job`), have another thread do it, then call `executed`.
     Execute {
@@ -79,8 +79,8 @@ pub enum Request {
     },
 }
 
-/// A signal that a server answers, with what most take it for. What none of them is cannot be watched: SIGKILL and SIGSTOP
-/// (asyncio raises), and the rest, which servers have no use for.
+/// A signal that can be handled, with what servers usually take it for. There are no others: SIGKILL and SIGSTOP cannot be
+/// handled (asyncio raises), and servers have no use for the rest.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Signal {
     /// SIGHUP: read the configuration again.

@@ -1,7 +1,7 @@
 //! One connection, as lent to a callback: asyncio's Transport.
 //!
-//! Every method may be called at any time: what comes too late, on a connection that is closing or gone, is ignored. None
-//! of them calls a protocol.
+//! Every method may be called at any time: what comes too late, on a connection that is closing or gone, does nothing. None of
+//! them calls a protocol.
 
 use std::io;
 use std::net::SocketAddr;
@@ -76,7 +76,7 @@ impl<'a, S> Transport<'a, S> {
         Loop::new(self.hub)
     }
 
-    /// Who listened, if we did not connect. asyncio has no such thing.
+    /// The listener that accepted the connection; `None` if we connected. Not in asyncio.
     pub fn listener(&self) -> Option<ListenerId> {
         self.connection().rare.listener
     }
@@ -113,7 +113,7 @@ impl<'a, S> Transport<'a, S> {
 /// Reading.
 impl<S> Transport<'_, S> {
     /// No `data_received` and no `eof_received` from now on, until `resume_reading`; the system's buffer fills, and then the
-    /// peer's. A reset is told all the same. To say it twice means nothing. asyncio: `pause_reading`.
+    /// peer's. A reset is told all the same. The second call in a row does nothing. asyncio: `pause_reading`.
     ///
     /// ```
     /// # use std::{net::SocketAddr, time::Duration};
@@ -156,7 +156,7 @@ impl<S> Transport<'_, S> {
         }
     }
 
-    /// Goes on reading, in this turn or the next: with what came meanwhile, and the peer's end. asyncio: `resume_reading`.
+    /// Goes on reading, in this turn or the next: first what came meanwhile, then the peer's end. asyncio: `resume_reading`.
     pub fn resume_reading(&mut self) {
         self.hub.resume_reading(self.id);
     }
@@ -174,7 +174,7 @@ impl<S> Transport<'_, S> {
     /// Sends `data`, in the order of the calls. It is buffered and leaves at the end of the turn, together with whatever
     /// else was written; errors come to `connection_lost`. After `close` or `write_eof` it is dropped (asyncio raises
     /// after `write_eof`), and the fifth time the log says so. The buffer has no limit of its own: obey `pause_writing`, or
-    /// see [`set_write_buffer_cap`](Self::set_write_buffer_cap).
+    /// set a [cap](Self::set_write_buffer_cap).
     pub fn write(&mut self, data: &[u8]) {
         self.hub.write(self.id, data);
     }
@@ -186,25 +186,25 @@ impl<S> Transport<'_, S> {
         }
     }
 
-    /// Sends what waits, then a FIN (on TLS close_notify before it); reading goes on. asyncio: `write_eof`.
+    /// Sends what waits, then a FIN (on TLS, close_notify before it); reading goes on. asyncio: `write_eof`, TCP only.
     pub fn write_eof(&mut self) {
         self.hub.write_eof(self.id);
     }
 
-    /// How many bytes the system has not taken yet; on TLS as they are encrypted, once the handshake is done.
-    /// asyncio: `get_write_buffer_size`.
+    /// How many bytes wait: the system has not taken them yet. On TLS they are counted as they are encrypted; before the
+    /// handshake is done, as they were written. asyncio: `get_write_buffer_size`.
     pub fn write_buffer_size(&self) -> usize {
         self.connection().unsent()
     }
 
     /// Whether the write buffer went over the high-water mark and has not sunk to the low one: `pause_writing` was
-    /// called, or will be when this callback returns.
+    /// called, or will be when this callback has returned. Not in asyncio.
     pub fn is_writing_paused(&self) -> bool {
         self.connection().is_writing_paused()
     }
 
-    /// Sets when `pause_writing` is due (more than `high` bytes wait) and `resume_writing` (at most `low`), and looks at once
-    /// whether one of them is. Default: 64 KiB and 16 KiB. asyncio: `set_write_buffer_limits`.
+    /// Sets the marks: `pause_writing` is due when more than `high` bytes wait, `resume_writing` when at most `low` do. Either
+    /// may be due at once. Default: 64 KiB and 16 KiB. asyncio: `set_write_buffer_limits`.
     ///
     /// ```
     /// # use std::{net::SocketAddr, time::Duration};
@@ -256,8 +256,8 @@ impl<S> Transport<'_, S> {
         }
     }
 
-    /// Ends the connection (`QuotaExceeded`) as soon as a write leaves more than `cap` bytes waiting, whoever wrote, and
-    /// more than the high-water mark. Without a cap unless set. Not in asyncio, where a protocol that does not obey
+    /// Ends the connection (`QuotaExceeded`) as soon as a write leaves more than `cap` bytes waiting, and more than the
+    /// high-water mark, whoever wrote. There is no cap unless it is set. Not in asyncio, where a protocol that does not obey
     /// `pause_writing` fills the memory.
     pub fn set_write_buffer_cap(&mut self, cap: usize) {
         if let Some(connection) = self.hub.live(self.id) {
@@ -271,15 +271,15 @@ impl<S> Transport<'_, S> {
     /// Sends what waits, within the [close timeout](Self::set_close_timeout), then closes; nothing more is received. A
     /// connection that does not stand yet is given up. asyncio: `close`.
     ///
-    /// The peer sees a FIN; or a reset, by the system's own decision, if something of it was not read or comes after that:
-    /// see [`close_slowly`](Self::close_slowly).
+    /// The peer sees a FIN; or a reset, which the system sends by itself if something that the peer sent was not read, or
+    /// comes after the FIN: see [`close_slowly`](Self::close_slowly).
     pub fn close(&mut self) {
         self.hub.close(self.id, Phase::Closing(None));
     }
 
-    /// Closes a connection whose peer is still sending: closing at once would reset the connection, and the reset may overtake
-    /// our last words. After the last byte a FIN is sent, and what still comes is thrown away until the peer ends, too,
-    /// or `patience` is over, or 256 KiB came. Not in asyncio (nginx: `lingering_close`).
+    /// Closes a connection whose peer is still sending: [`close`](Self::close) would reset it, and the reset may overtake our
+    /// last words. After the last byte a FIN is sent, and what still comes is thrown away until the peer ends, too, or
+    /// `patience` is over, or more than 256 KiB came. Not in asyncio (nginx: `lingering_close`).
     ///
     /// ```
     /// # use std::{net::SocketAddr, time::Duration};
@@ -310,7 +310,8 @@ impl<S> Transport<'_, S> {
         self.hub.close(self.id, Phase::ClosingSlowly(patience));
     }
 
-    /// How long `close` may take to send what waits (5 s unless set), before `connection_lost` comes with `TimedOut`.
+    /// Sets how long a later `close` may take to send what waits, before `connection_lost` comes with `TimedOut`: 5 s unless
+    /// set. Not in asyncio.
     ///
     /// ```
     /// # use std::{net::SocketAddr, time::Duration};
@@ -350,13 +351,13 @@ impl<S> Transport<'_, S> {
         }
     }
 
-    /// Closes at once; what waits is thrown away. The peer sees an end as after [`close`](Self::close), behind what the
-    /// system had taken; on TLS without close_notify, so that it knows of the cut. asyncio: `abort`.
+    /// Closes at once; what waits is thrown away. The peer gets what the system had taken, then sees the same end as after
+    /// [`close`](Self::close); on TLS without close_notify, so that it knows of the cut. asyncio: `abort`.
     pub fn abort(&mut self) {
         self.hub.end(self.id, None);
     }
 
-    /// Closes at once, with a reset: so the peer cannot take what it got for all there was. On Unix sockets as `abort`.
+    /// Closes at once, with a reset: so the peer cannot take what it got for all there was. On Unix sockets it is `abort`.
     /// Not in asyncio (Node.js: `resetAndDestroy`).
     ///
     /// ```
@@ -398,7 +399,7 @@ impl<S> Transport<'_, S> {
         self.hub.end(self.id, Some(why));
     }
 
-    /// Whether the connection is closing or closed: nothing that is written now is sent. asyncio: `is_closing`.
+    /// Whether the connection is closing or gone: what is written now is dropped. asyncio: `is_closing`.
     pub fn is_closing(&self) -> bool {
         self.connection().is_closing()
     }
@@ -406,9 +407,9 @@ impl<S> Transport<'_, S> {
 
 /// Time, another protocol, TLS.
 impl<S> Transport<'_, S> {
-    /// Calls `timed_out` once, after `timeout`; replaces what was set before, `None` takes it back. To set it again and
+    /// Has `timed_out` called once, after `timeout`; replaces what was set before, `None` takes it back. To set it again and
     /// again, for every message, costs next to nothing. Before the connection is made, and while TLS is being started, it
-    /// does nothing: until then the times of [`Connect`](super::Connect) and [`Listen`](super::Listen) count.
+    /// does nothing: until then the times of [`Connect`](super::Connect) and [`Listen`](super::Listen) count. Not in asyncio.
     ///
     /// Nothing else renews it. Set in `data_received`, it is an idle timeout. Set when a message begins and not again
     /// before it is complete, it is a receive deadline, which a peer cannot put off by sending a byte now and then.
@@ -419,9 +420,11 @@ impl<S> Transport<'_, S> {
         }
     }
 
-    /// Hands the connection to another protocol, as soon as this callback has returned: from then on, that one is called,
+    /// Hands the connection to another protocol, as soon as this callback has returned: from then on that one is called,
     /// `connection_lost` included, but without a `connection_made`. This one is dropped. asyncio: `set_protocol`.
-    /// What was given to this protocol and is the next one's business has to be handed over, too:
+    ///
+    /// The next protocol is not told again what this one was told, as that writing is paused: it can
+    /// [ask](Self::is_writing_paused). What this one was given and is the next one's business has to be handed over:
     ///
     /// ```
     /// # use std::{net::SocketAddr, time::Duration};
@@ -468,13 +471,13 @@ impl<S> Transport<'_, S> {
     /// Puts TLS on this connection: what was written before leaves as it is, whatever is written now is encrypted. No data
     /// comes until the handshake is done, which [`Protocol::tls_started`] tells; if it fails, or takes longer than
     /// [`Connect`](super::Connect) or [`Listen`](super::Listen) give a handshake, `connection_lost` tells why. A timeout that
-    /// was set is taken back. To close meanwhile is to abort. On a connection that does not stand yet it does nothing.
-    /// asyncio: `start_tls`.
+    /// was set is taken back. To close meanwhile is to abort. On a connection that does not stand yet it does nothing; on TLS,
+    /// after `write_eof` and after the peer's end it ends the connection. asyncio: `start_tls`.
     ///
-    /// `leftover` is what the protocol was given already and has not used: all that came after the words on which both
-    /// agreed to begin. It has to be TLS. A peer's commands that came with its request to begin (the injection of
-    /// CVE-2011-0411) are not, and end the connection. To keep such bytes and to take them for encrypted later is the one
-    /// mistake left: hand over everything. [`StartTls`] has an example.
+    /// `leftover` is what the protocol was given and has not used: all that came after the words by which both agreed to
+    /// begin. Hand over everything: it has to be TLS. Commands that came in the clear with the request to begin (the
+    /// injection of CVE-2011-0411) are not, and end the connection; a protocol that keeps them would later take them for
+    /// encrypted. [`StartTls`] has an example.
     pub fn start_tls(&mut self, start: StartTls, leftover: &[u8]) {
         self.hub.start_tls(self.id, start, leftover);
     }

@@ -9,6 +9,7 @@ use std::io::{self, ErrorKind};
 use super::HostId;
 use super::network::{Network, Notice};
 use super::wire::{EndId, Owner};
+use crate::driver::{ACCEPTS, READ, WRITE};
 use crate::event_loop::{Address, CallId, ConnId, EventLoop, ListenerId, Request, Signal};
 
 /// Everything that a process has open.
@@ -294,15 +295,6 @@ impl System {
         }
     }
 }
-
-/// The most bytes one connection is read from in a turn.
-const READ: usize = 64 * 1024;
-
-/// The most bytes one connection is sent in a turn.
-const WRITE: usize = 64 * 1024;
-
-/// The most connections one listener accepts in a turn.
-const ACCEPTS: usize = 64;
 
 /// "Too many open files", on Linux, macOS and the BSDs.
 const EMFILE: i32 = 24;

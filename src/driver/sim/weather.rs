@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// The conditions between any two ends. The default is calm; see [`Weather::rough`].
 ///
-/// What is said is the same in every weather; how often somebody is told, and when, is not:
+/// The bytes are the same in every weather; in which pieces they come, and when, is not:
 ///
 /// ```
 /// # use std::{net::SocketAddr, time::Duration};
