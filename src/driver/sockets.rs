@@ -295,8 +295,8 @@ impl Sockets {
             Request::Accept { listener } => self.queue_accept(listener),
             Request::Unlisten { listener } => self.listening.close(self.poll.registry(), listener),
             Request::Resolve { id, host, port } => self.resolver.ask(id, host, port),
-            Request::Connect { id, address, from } => {
-                let started = Stream::connect(&address, from).and_then(|stream| {
+            Request::Connect { id, address, local_addr } => {
+                let started = Stream::connect(&address, local_addr).and_then(|stream| {
                     let attempt = Attempt { id, address: address.clone(), stream };
                     self.attempts.start(self.poll.registry(), attempt)
                 });

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 pub enum Address {
     /// TCP.
     Ip(SocketAddr),
-    /// A Unix socket. Who connects has no path: theirs is empty.
+    /// A Unix socket. The end that connects has no path: its own is empty.
     Unix(PathBuf),
 }
 

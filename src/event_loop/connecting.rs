@@ -60,11 +60,11 @@ impl<S> Hub<S> {
         let Some(Connection { phase: Phase::Connecting(dial), .. }) = self.live(id) else { return };
         if let Some(address) = dial.next() {
             dial.next_at = dial.attempt_delay.filter(|_| dial.has_more()).map(|delay| now + delay.min(FAR));
-            let (next_at, from) = (dial.next_at, dial.local_addr);
+            let (next_at, local_addr) = (dial.next_at, dial.local_addr);
             if let Some(next_at) = next_at {
                 self.timers.schedule(next_at, Due::Attempt(id));
             }
-            self.requests.push_back(Request::Connect { id, address, from });
+            self.requests.push_back(Request::Connect { id, address, local_addr });
         } else if let Some(failure) = dial.failure() {
             self.end(id, Some(failure));
         }

@@ -186,13 +186,14 @@ impl<S> EventLoop<S> {
         &self.state
     }
 
-    /// Takes a [`Loop::stop`] back, so that the loop may run again: what had been scheduled is still there.
+    /// Takes a [`Loop::stop`] back, so that the loop may run again: what was scheduled is still there. For drivers; see
+    /// [`Sockets::run`](crate::driver::Sockets::run).
     pub fn go_on(&mut self) {
         self.hub.stopped = false;
     }
 
-    /// Calls `hook` at the end of every turn, before what was written leaves. What protocols are told while it leaves is
-    /// followed by another turn before the loop sleeps. Several are called in the order of adding. Not in asyncio (libuv:
+    /// Has `hook` called at the end of every turn, before what was written is sent. If protocols are called while it is sent,
+    /// another turn follows before the loop sleeps. Several hooks are called in the order of adding. Not in asyncio (libuv:
     /// `uv_prepare_t`).
     pub fn before_sleep(&mut self, hook: impl FnMut(&mut Loop<'_, S>, &mut S) + 'static) {
         self.hooks.push(Box::new(hook));
@@ -241,7 +242,7 @@ impl<S> EventLoop<S> {
         self.hub.listen_failed(id, error);
     }
 
-    /// Accepting failed because the process or the system is out of something: a [`Request::Accept`] will follow.
+    /// Accepting has failed, as when the process is out of file descriptors: a [`Request::Accept`] follows in 100 ms.
     pub fn accept_failed(&mut self, id: ListenerId, error: io::Error) {
         self.hub.accept_failed(id, &error);
     }
@@ -394,7 +395,7 @@ impl<S> EventLoop<S> {
 
 /// Outputs: what a driver asks the loop.
 impl<S> EventLoop<S> {
-    /// The next thing to do.
+    /// The next thing to do, if there is one.
     pub fn poll_request(&mut self) -> Option<Request> {
         let request = self.hub.requests.pop_front()?;
         if let Request::Close { id } = request {
@@ -433,7 +434,7 @@ impl<S> EventLoop<S> {
         self.hub.take_job(call)
     }
 
-    /// When the next turn must begin at the latest, should nothing come before.
+    /// When the next turn must begin at the latest, should nothing come before; `None` if nothing is due.
     pub fn next_deadline(&self) -> Option<Instant> {
         let hooks_are_due = self.called && !self.hooks.is_empty();
         let at_once = hooks_are_due || !self.hub.ready.is_empty() || self.hub.mailbox.is_filled();

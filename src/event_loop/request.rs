@@ -42,8 +42,8 @@ pub enum Request {
         id: ConnId,
         /// Where.
         address: Address,
-        /// Where from, if that matters.
-        from: Option<SocketAddr>,
+        /// Where from, if that matters; see [`Connect::local_addr`](super::Connect::local_addr).
+        local_addr: Option<SocketAddr>,
     },
     /// The connection is read from again; no new readiness need come for what has arrived already.
     ResumeReading {

@@ -241,9 +241,9 @@ impl System {
                 }
             }
             Request::Resolve { id, host, port } => network.resolve(self.host, id, &host, port),
-            Request::Connect { id, address, from } => match self.check_descriptors() {
+            Request::Connect { id, address, local_addr } => match self.check_descriptors() {
                 Ok(()) => {
-                    let end = network.dial(Owner::Connection(self.host, id), address.clone(), from);
+                    let end = network.dial(Owner::Connection(self.host, id), address.clone(), local_addr);
                     self.attempts.push(Attempt { id, address, end });
                 }
                 Err(error) => event_loop.connect_failed(id, address, error),
