@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     event_loop.enter(|event_loop, _| {
         let listener = event_loop.listen(address, ServerSecurity::Plain, Entrance);
         for signal in [Signal::Terminate, Signal::Interrupt] {
-            event_loop.on_signal(signal, move |event_loop, _| event_loop.shut_down(listener, GRACE));
+            event_loop.add_signal_handler(signal, move |event_loop, _| event_loop.shut_down(listener, GRACE));
         }
     });
     Sockets::new()?.run(&mut event_loop)?;

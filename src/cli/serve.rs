@@ -37,12 +37,12 @@ pub(super) fn serve(options: &Options, topology: &Topology, names: Vec<ServerNam
     });
     event_loop.enter(|event_loop, servers| {
         for signal in [Signal::Terminate, Signal::Interrupt] {
-            event_loop.on_signal(signal, |event_loop, servers| stop(event_loop, servers, logs));
+            event_loop.add_signal_handler(signal, |event_loop, servers| stop(event_loop, servers, logs));
         }
-        event_loop.on_signal(Signal::User1, |_, _| logs.reopen());
+        event_loop.add_signal_handler(Signal::User1, |_, _| logs.reopen());
         let file = options.topology.clone();
         let names = names.clone();
-        event_loop.on_signal(Signal::Hangup, move |event_loop, servers| {
+        event_loop.add_signal_handler(Signal::Hangup, move |event_loop, servers| {
             match settings::topology_again(file.as_deref(), &names) {
                 Ok(topology) => servers.set_topology(event_loop, &topology),
                 Err(failure) => log_lines(&failure),

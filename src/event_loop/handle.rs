@@ -407,8 +407,8 @@ impl<S> Loop<'_, S> {
     /// # let mut sim = Sim::new(7, Weather::default());
     /// # let host = sim.add_host("Goloman", 0);
     /// sim.enter(host, |event_loop, _| {
-    ///     event_loop.on_signal(Signal::Hangup, |_, count| *count += 1);
-    ///     event_loop.on_signal(Signal::Terminate, |event_loop, _| event_loop.stop());
+    ///     event_loop.add_signal_handler(Signal::Hangup, |_, count| *count += 1);
+    ///     event_loop.add_signal_handler(Signal::Terminate, |event_loop, _| event_loop.stop());
     /// });
     /// for signal in [Signal::Hangup, Signal::Hangup, Signal::Terminate] {
     ///     sim.signal(host, signal);
@@ -417,7 +417,7 @@ impl<S> Loop<'_, S> {
     /// assert_eq!(*sim.state(host), 2);
     /// assert!(!sim.is_running(host));
     /// ```
-    pub fn on_signal(&mut self, signal: Signal, handler: impl FnMut(&mut Loop<'_, S>, &mut S) + 'static) {
+    pub fn add_signal_handler(&mut self, signal: Signal, handler: impl FnMut(&mut Loop<'_, S>, &mut S) + 'static) {
         if self.hub.handlers.insert(signal, Handling::By(Box::new(handler))).is_none() {
             self.hub.requests.push_back(Request::WatchSignal { signal });
         }

@@ -44,7 +44,7 @@
 //! | `call_soon_threadsafe` | [`Loop::remote`], then [`Remote::call_soon_threadsafe`] |
 //! | `run_in_executor`, `to_thread` | [`Loop::run_in_executor`] |
 //! | `getaddrinfo` | only as a part of [`Loop::connect`]: [`Target::Name`] |
-//! | `add_signal_handler`, `remove_signal_handler` | [`Loop::on_signal`], [`Loop::remove_signal_handler`] |
+//! | `add_signal_handler`, `remove_signal_handler` | [`Loop::add_signal_handler`], [`Loop::remove_signal_handler`] |
 //! | `set_exception_handler`, its context | [`Loop::set_exception_handler`], [`Panicked`] |
 //! | `create_connection`, `create_unix_connection` | [`Loop::connect`]; with more arguments, [`Loop::connect_with`] a [`Connect`] |
 //! | `create_server`, `create_unix_server` | [`Loop::listen`]; with more arguments, [`Loop::listen_with`] a [`Listen`] |

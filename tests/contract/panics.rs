@@ -79,7 +79,9 @@ const FAILURES: [(Fail, &str); 8] = [
     ),
     (
         |world| {
-            world.enter(|event_loop, _| event_loop.on_signal(Signal::User1, |_, journal| fall(journal, "not this")));
+            world.enter(|event_loop, _| {
+                event_loop.add_signal_handler(Signal::User1, |_, journal| fall(journal, "not this"))
+            });
             world.quiet();
             world.signal(Signal::User1);
         },

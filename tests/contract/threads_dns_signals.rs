@@ -228,7 +228,7 @@ fn connect_by_name() {
 fn signal_runs_as_callback_not_in_handler_context() {
     calmly(|world| {
         world.enter(|event_loop, _| {
-            event_loop.on_signal(Signal::User1, |_, journal| journal.note("call", "user 1"));
+            event_loop.add_signal_handler(Signal::User1, |_, journal| journal.note("call", "user 1"));
         });
         world.quiet();
         world.signal(Signal::User1);
@@ -241,15 +241,15 @@ fn signal_runs_as_callback_not_in_handler_context() {
 fn second_add_replaces() {
     calmly(|world| {
         world.enter(|event_loop, _| {
-            event_loop.on_signal(Signal::Hangup, |_, journal| journal.note("call", "old"));
-            event_loop.on_signal(Signal::Terminate, |event_loop, journal| {
+            event_loop.add_signal_handler(Signal::Hangup, |_, journal| journal.note("call", "old"));
+            event_loop.add_signal_handler(Signal::Terminate, |event_loop, journal| {
                 journal.note("call", "terminate");
-                event_loop.on_signal(Signal::Terminate, |event_loop, journal| {
+                event_loop.add_signal_handler(Signal::Terminate, |event_loop, journal| {
                     journal.note("call", "terminate again");
                     event_loop.stop();
                 });
             });
-            event_loop.on_signal(Signal::Hangup, |_, journal| journal.note("call", "new"));
+            event_loop.add_signal_handler(Signal::Hangup, |_, journal| journal.note("call", "new"));
         });
         world.quiet();
         for (signal, expected) in [
@@ -273,7 +273,7 @@ fn many_signals_at_once_none_kind_lost() {
         let kinds = [Signal::Terminate, Signal::Hangup, Signal::User1, Signal::Interrupt];
         world.enter(|event_loop, _| {
             for signal in kinds {
-                event_loop.on_signal(signal, move |_, journal| journal.note("call", format!("{signal:?}")));
+                event_loop.add_signal_handler(signal, move |_, journal| journal.note("call", format!("{signal:?}")));
             }
         });
         world.quiet();
@@ -291,14 +291,14 @@ fn remove_returns_bool() {
     calmly(|world| {
         world.enter(|event_loop, _| {
             assert!(!event_loop.remove_signal_handler(Signal::User1), "nobody handles it");
-            event_loop.on_signal(Signal::User1, |_, journal| journal.note("call", "removed"));
+            event_loop.add_signal_handler(Signal::User1, |_, journal| journal.note("call", "removed"));
             assert!(!event_loop.remove_signal_handler(Signal::Hangup), "another one");
             assert!(event_loop.remove_signal_handler(Signal::User1));
             assert!(!event_loop.remove_signal_handler(Signal::User1), "nobody any more");
-            event_loop.on_signal(Signal::User1, |event_loop, journal| {
+            event_loop.add_signal_handler(Signal::User1, |event_loop, journal| {
                 let removed = event_loop.remove_signal_handler(Signal::User1);
                 journal.note("call", format!("{removed}, {}", event_loop.remove_signal_handler(Signal::User1)));
-                event_loop.on_signal(Signal::User1, |_, journal| journal.note("call", "again"));
+                event_loop.add_signal_handler(Signal::User1, |_, journal| journal.note("call", "again"));
             });
         });
         world.quiet();
@@ -322,8 +322,8 @@ fn a_signal_that_nobody_watches_ends_the_process() {
 /// The conversation before a signal ends the process.
 fn end_by_signal(world: &mut dyn World) {
     world.enter(|event_loop, _| {
-        event_loop.on_signal(Signal::User1, |_, journal| journal.note("call", "user 1"));
-        event_loop.on_signal(Signal::Hangup, |event_loop, journal| {
+        event_loop.add_signal_handler(Signal::User1, |_, journal| journal.note("call", "user 1"));
+        event_loop.add_signal_handler(Signal::Hangup, |event_loop, journal| {
             journal.note("call", "hangup");
             assert!(event_loop.remove_signal_handler(Signal::User1));
         });
