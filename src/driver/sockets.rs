@@ -293,7 +293,7 @@ impl Sockets {
                 }
             }
             Request::Accept { listener } => self.queue_accept(listener),
-            Request::Unlisten { listener } => self.listening.close(self.poll.registry(), listener),
+            Request::CloseListener { listener } => self.listening.close(self.poll.registry(), listener),
             Request::Resolve { id, host, port } => self.resolver.ask(id, host, port),
             Request::Connect { id, address, local_addr } => {
                 let started = Stream::connect(&address, local_addr).and_then(|stream| {

@@ -283,7 +283,7 @@ impl<S> Loop<'_, S> {
     /// Stops listening. Connections that were accepted live on; the system resets those that wait to be. When the last is
     /// lost, the factory is told ([`ProtocolFactory::closed`]). asyncio: `Server.close`.
     pub fn close_listener(&mut self, listener: ListenerId) {
-        self.hub.unlisten(listener);
+        self.hub.close_listener(listener);
     }
 
     /// Stops listening and gives the connections `grace` to end by themselves, then aborts those that are left; then at the

@@ -164,11 +164,11 @@ impl<S> Hub<S> {
         alive.then_some(listener)
     }
 
-    pub(super) fn unlisten(&mut self, id: ListenerId) {
+    pub(super) fn close_listener(&mut self, id: ListenerId) {
         if let Some(listener) = self.listener(id) {
             listener.phase = ListenerPhase::Closed;
             let deserted = listener.connections == 0;
-            self.requests.push_back(Request::Unlisten { listener: id });
+            self.requests.push_back(Request::CloseListener { listener: id });
             if deserted {
                 self.ready.push_back(Ready::Deserted(id));
             }
@@ -177,7 +177,7 @@ impl<S> Hub<S> {
 
     /// Closes, and has what is left of the connections aborted after `grace`.
     pub(super) fn shut_down(&mut self, id: ListenerId, grace: Duration) {
-        self.unlisten(id);
+        self.close_listener(id);
         let when = self.after(grace);
         self.timers.schedule(when, Due::Grace(id));
     }
@@ -228,7 +228,7 @@ impl<S> Hub<S> {
         } else {
             let what = format!("{}: {error}", listener.listen.address);
             listener.failure = Some(io::Error::new(error.kind(), what));
-            self.unlisten(id);
+            self.close_listener(id);
         }
     }
 

@@ -274,8 +274,8 @@ impl<S> EventLoop<S> {
     }
 
     /// An attempt to connect has failed.
-    pub fn connect_failed(&mut self, id: ConnId, address: Address, error: io::Error) {
-        self.hub.connect_failed(id, address, error);
+    pub fn connect_failed(&mut self, id: ConnId, address: impl Into<Address>, error: io::Error) {
+        self.hub.connect_failed(id, address.into(), error);
         self.settle();
     }
 

@@ -23,7 +23,7 @@ pub enum Request {
         listener: ListenerId,
     },
     /// Close the listening socket.
-    Unlisten {
+    CloseListener {
         /// The listener.
         listener: ListenerId,
     },

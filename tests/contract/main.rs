@@ -2,7 +2,8 @@
 //!
 //! The behaviours are numbered, and named after the test suites of CPython, uvloop and Twisted where those have them. Each
 //! stands here with its tests, or with the reason why it has none; a test of this file reads the list and fails if a
-//! number is left out or a test is not there.
+//! number is left out or a test is not there. The same files have more tests than are named here: of cases beside these,
+//! and of what asyncio does not have.
 //!
 //! What can happen both on the simulated network and on real sockets is one body that runs on both (see `world`). Tests
 //! about time and faults are the simulation's, tests about readiness and descriptors are the sockets'. Seeds are printed.
@@ -71,7 +72,8 @@
 //! 38. not applicable: `write_sends_immediately_when_buffer_empty`, since what is written leaves at the end of the turn:
 //!     `writes_of_one_turn_leave_together`
 //! 39. `partial_write_buffers_rest_and_keeps_order`, `a_peer_that_begins_to_read_late_gets_all_that_waits`
-//! 40. `empty_write_is_noop`, `write_after_write_eof_is_dropped` (asyncio raises), `write_eof_flushes_then_fin`
+//! 40. `empty_write_is_noop`, `write_eof_flushes_then_fin`; not applicable: `write_after_write_eof_is_error`, since it is
+//!     dropped, and counts as late: `write_after_write_eof_is_dropped`
 //! 41. `pause_strictly_above_high_resume_at_or_below_low`, `pause_once`, `high_zero`, `bad_limits_rejected`,
 //!     `default_low_is_quarter`
 //! 42. `writelines_obeys_watermarks_and_closed_state`

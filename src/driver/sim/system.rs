@@ -235,7 +235,7 @@ impl System {
                 Err(error) => event_loop.listen_failed(listener, error),
             },
             Request::Accept { listener } => drop(self.accepts.insert(listener)),
-            Request::Unlisten { listener } => {
+            Request::CloseListener { listener } => {
                 if let Some(address) = self.listeners.remove(&listener) {
                     network.unlisten(&address);
                 }
