@@ -171,8 +171,9 @@ impl<S> EventLoop<S> {
             return false;
         }
         // What comes from a stranger goes through much code here; should it panic, it is one connection's end.
-        let step = guarded(|| tls.receive(wire, &mut self.plaintext, &mut connection.outgoing))
-            .unwrap_or_else(|message| Err(io::Error::other(format!("TLS panicked: {message}"))));
+        let panicked = |message| Err(io::Error::new(io::ErrorKind::InvalidData, format!("TLS panicked: {message}")));
+        let step =
+            guarded(|| tls.receive(wire, &mut self.plaintext, &mut connection.outgoing)).unwrap_or_else(panicked);
         if step.is_err() {
             // The alert is our last word, whatever the protocol says to the data before the bad record.
             connection.writing = Writing::Finished;
