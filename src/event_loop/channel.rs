@@ -197,7 +197,13 @@ impl Channel {
         // The write buffer is bounded by the marks, not twice.
         connection.set_buffer_limit(None);
         let handshake = Handshake::UnderWay { early: 0, end: false };
-        Self::Tls(Box::new(Tls { connection, unread: Vec::new(), handshake, incoming: Incoming::Open }))
+        Self::Tls(Box::new(Tls {
+            connection,
+            unread: Vec::new(),
+            handshake,
+            incoming: Incoming::Open,
+            has_ended: false,
+        }))
     }
 
     /// Starts the handshake, if there is one: a client's hello goes into `outgoing`.
@@ -241,10 +247,12 @@ impl Channel {
     pub(super) fn finish(&mut self, outgoing: &mut WriteBuffer) -> io::Result<()> {
         let Self::Tls(tls) = self else { return Ok(()) };
         match &mut tls.handshake {
-            Handshake::UnderWay { end, .. } => *end = true,
-            Handshake::Done => tls.connection.send_close_notify(),
+            Handshake::UnderWay { end, .. } => {
+                *end = true;
+                tls.take_records(outgoing)
+            }
+            Handshake::Done => tls.end(outgoing),
         }
-        tls.take_records(outgoing)
     }
 
     pub(super) fn info(&self) -> Option<TlsInfo<'_>> {
@@ -268,6 +276,8 @@ pub(super) struct Tls {
     unread: Vec<u8>,
     handshake: Handshake,
     incoming: Incoming,
+    /// Our close_notify was said.
+    has_ended: bool,
 }
 
 /// How far the handshake is, and what waits for its end.
@@ -317,8 +327,7 @@ impl Tls {
             {
                 self.handshake = Handshake::Done;
                 if end {
-                    self.connection.send_close_notify();
-                    self.take_records(outgoing)?;
+                    self.end(outgoing)?;
                 }
                 return Ok(Step::Established);
             }
@@ -386,9 +395,21 @@ impl Tls {
         Ok(())
     }
 
+    fn end(&mut self, outgoing: &mut WriteBuffer) -> io::Result<()> {
+        self.connection.send_close_notify();
+        self.take_records(outgoing)?;
+        self.has_ended = true;
+        Ok(())
+    }
+
+    /// Once our half has ended, answers and alerts go nowhere: they would come behind a FIN, and the connection would break.
     fn take_records(&mut self, outgoing: &mut WriteBuffer) -> io::Result<()> {
         while self.connection.wants_write() {
-            self.connection.write_tls(outgoing)?;
+            if self.has_ended {
+                self.connection.write_tls(&mut io::sink())?;
+            } else {
+                self.connection.write_tls(outgoing)?;
+            }
         }
         Ok(())
     }

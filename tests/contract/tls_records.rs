@@ -186,6 +186,38 @@ fn an_answer_to_what_came_before_a_forged_record_does_not_swallow_the_alert() {
     });
 }
 
+/// A peer that was told our end at once, and what it says then.
+fn check_after_our_end(say: impl Fn(&mut Forger) -> Vec<u8>, expected: &[&str]) {
+    calmly(|world| {
+        let authority = Authority::new();
+        world.serve_with(authority.server(NAME), |name| {
+            Recorder::new(name, |on, transport, _| {
+                if on == On::Made {
+                    transport.write_eof();
+                }
+            })
+        });
+        let mut forger = Forger::connect(world, &authority);
+        forger.hear_all(world);
+        let said = say(&mut forger);
+        forger.send(world, &[], &said);
+        forger.send(world, &[b"x"], &[]);
+        world.told("s1", expected);
+        assert_eq!(world.take_received(forger.client), b"", "nothing follows our end");
+    });
+}
+
+#[test]
+fn new_keys_are_not_answered_after_our_end() {
+    check_after_our_end(Forger::key_update, &["made", "data x"]);
+}
+
+#[test]
+fn a_forged_record_after_our_end_is_not_answered() {
+    // Having said close_notify, rustls panics here if it is built with its assertions.
+    check_after_our_end(|_| FORGED.to_vec(), &["made", "lost InvalidData"]);
+}
+
 #[test]
 fn the_reason_for_closing_is_told_though_the_peer_takes_nothing() {
     calm(|world| {
