@@ -52,7 +52,7 @@ impl Group {
             }
 
             if self.present.len() < MOST && self.dice.u8(0..4) == 0 {
-                let storm = if self.dice.u8(0..50) == 0 { 10 } else { 1 };
+                let storm = if self.dice.u8(0..50) == 0 { 30 } else { 1 };
                 for _ in 0..storm {
                     // There may be no descriptors, or nobody listens.
                     let _ = self.come();
@@ -99,6 +99,10 @@ impl Group {
             Address::Unix(path) => (Domain::UNIX, SockAddr::unix(path)?),
         };
         let socket = Socket::new(domain, Type::STREAM, None)?;
+        if self.dice.bool() {
+            // So that the server has to wait until it reads.
+            socket.set_recv_buffer_size(4096)?;
+        }
         socket.connect(&address)?;
         socket.set_nonblocking(true)?;
         // At either kind of door: a server may start TLS where it began without.
@@ -115,8 +119,8 @@ impl Stranger {
     /// Does something; false if it leaves.
     fn act(&mut self, dice: &mut fastrand::Rng) -> io::Result<bool> {
         match dice.u8(0..100) {
-            0 => return Ok(false),
-            1 => {
+            0 if dice.bool() => return Ok(false),
+            1 if dice.bool() => {
                 self.socket.set_linger(Some(Duration::ZERO))?;
                 return Ok(false);
             }
@@ -126,7 +130,7 @@ impl Stranger {
             6 => self.unsent.extend([7; 300]),
             7 => self.say(&[7; 200_000])?,
             8..20 => self.say(&vec![7; dice.usize(1..2000)])?,
-            20..60 => self.hear(dice)?,
+            20..60 => return self.hear(dice),
             _ => self.send(dice)?,
         }
         Ok(true)
@@ -154,9 +158,13 @@ impl Stranger {
         Ok(())
     }
 
-    fn hear(&mut self, dice: &mut fastrand::Rng) -> io::Result<()> {
+    /// Hears something; false if that was the end.
+    fn hear(&mut self, dice: &mut fastrand::Rng) -> io::Result<bool> {
         let mut heard = vec![0; dice.usize(1..100_000)];
-        let count = when_possible(self.socket.read(&mut heard))?;
+        let count = match self.socket.read(&mut heard) {
+            Ok(0) => return Ok(false),
+            outcome => when_possible(outcome)?,
+        };
         if let Some(tls) = &mut self.tls {
             let mut wire = &heard[..count];
             while !wire.is_empty() {
@@ -165,7 +173,7 @@ impl Stranger {
                 let _ = io::copy(&mut tls.reader(), &mut io::sink());
             }
         }
-        Ok(())
+        Ok(true)
     }
 }
 
