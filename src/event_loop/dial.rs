@@ -24,6 +24,12 @@ pub enum Target {
     Name(String, u16),
 }
 
+impl From<Address> for Target {
+    fn from(address: Address) -> Self {
+        Self::Address(address)
+    }
+}
+
 impl From<SocketAddr> for Target {
     fn from(address: SocketAddr) -> Self {
         Self::Address(address.into())

@@ -15,6 +15,7 @@ use proxy_herd::event_loop::{
 
 use crate::certificates::Authority;
 
+/// Whom certificates are for.
 pub(crate) const NAME: &str = "goloman.example";
 
 /// What an application of chaos knows.
@@ -31,9 +32,11 @@ pub(crate) struct Chaos {
     /// How many were begun, by us or by others.
     pub(crate) begun: usize,
     /// How far each listener is, by the number of its door.
-    pub(crate) listeners: BTreeMap<u32, &'static str>,
+    pub(crate) listeners: BTreeMap<u32, Entrance>,
     /// Those that the test has opened.
     pub(crate) open: Vec<ListenerId>,
+    /// Those that protocols have begun.
+    pub(crate) others: Vec<ListenerId>,
     pub(crate) violations: Vec<String>,
     /// What anybody was called with.
     pub(crate) calls: BTreeSet<On>,
@@ -57,18 +60,35 @@ pub(crate) enum Mood {
     Leaving,
 }
 
-/// What a connection was told so far.
+/// What a connection was told so far, and has done.
 #[derive(Clone, Copy, Default, Debug)]
 pub(crate) struct Seen {
-    pub(crate) made: bool,
-    pub(crate) ended: bool,
+    pub(crate) stage: Stage,
+    write_paused: bool,
+    /// Its own wish, as the next two are its own doing.
+    pub(crate) read_paused: bool,
     /// We have ended our half.
     pub(crate) finished: bool,
-    write_paused: bool,
-    pub(crate) read_paused: bool,
-    pub(crate) upgrading: bool,
     /// We have connected it.
     pub(crate) ours: bool,
+}
+
+/// How far a connection is that is not lost.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(crate) enum Stage {
+    #[default]
+    Begun,
+    Open,
+    Upgrading,
+    Ended,
+}
+
+/// How far a listener is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Entrance {
+    Begun,
+    Open,
+    Gone,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -95,6 +115,7 @@ impl Chaos {
             begun: 0,
             listeners: BTreeMap::new(),
             open: Vec::new(),
+            others: Vec::new(),
             violations: Vec::new(),
             calls: BTreeSet::new(),
             mercy: 0,
@@ -111,22 +132,20 @@ impl Chaos {
         }
         let seen = self.connections.entry(id).or_default();
         let before = *seen;
-        let fits = match on {
-            On::Made => !before.made,
-            On::Data | On::Eof => before.made && !before.ended && !before.read_paused && !before.upgrading,
-            On::Paused => before.made && !before.write_paused && !before.upgrading,
-            On::Resumed => before.made && before.write_paused && !before.upgrading,
-            On::TimedOut => before.made && !before.upgrading,
-            On::Woken => before.made,
-            On::TlsStarted => before.upgrading,
+        let fits = match (on, before.stage) {
+            (On::Made, Stage::Begun) | (On::TlsStarted, Stage::Upgrading) => true,
+            (On::Data | On::Eof, Stage::Open) => !before.read_paused,
+            (On::Paused, Stage::Open | Stage::Ended) => !before.write_paused,
+            (On::Resumed, Stage::Open | Stage::Ended) => before.write_paused,
+            (On::TimedOut, Stage::Open | Stage::Ended) => true,
+            (On::Woken, Stage::Open | Stage::Ended | Stage::Upgrading) => true,
+            _ => false,
         };
         match on {
-            On::Made => seen.made = true,
-            On::Eof => seen.ended = true,
-            On::Paused => seen.write_paused = true,
-            On::Resumed => seen.write_paused = false,
-            On::TlsStarted => seen.upgrading = false,
-            _ => {}
+            On::Made | On::TlsStarted => seen.stage = Stage::Open,
+            On::Eof => seen.stage = Stage::Ended,
+            On::Paused | On::Resumed => seen.write_paused = on == On::Paused,
+            On::Data | On::TimedOut | On::Woken => {}
         }
         if !fits {
             self.violations.push(format!("{id:?} {on:?} after {before:?}"));
@@ -247,7 +266,9 @@ impl Chaos {
         let leftover: &[u8] = if self.dice.u8(0..4) == 0 { b"garbage" } else { &[] };
         transport.start_tls(start, leftover);
         let seen = self.connections.entry(transport.id()).or_default();
-        seen.upgrading |= plain && seen.made && transport.tls_info().is_some();
+        if plain && seen.stage == Stage::Open && transport.tls_info().is_some() {
+            seen.stage = Stage::Upgrading;
+        }
     }
 
     pub(crate) fn begin(&mut self, event_loop: &mut Loop<'_, Self>) {
@@ -257,8 +278,9 @@ impl Chaos {
                 let address = if self.dice.bool() { self.doors[0].clone() } else { address(0).into() };
                 let listen = Listen::on(address).security(security).max_connections(self.dice.usize(1..5));
                 let key = self.dice.u32(..);
-                self.listeners.insert(key, "new");
+                self.listeners.insert(key, Entrance::Begun);
                 let listener = event_loop.listen_with(listen, Door(key));
+                self.others.push(listener);
                 if self.dice.u8(0..4) == 0 {
                     event_loop.close_listener(listener);
                 }
@@ -357,20 +379,21 @@ impl Protocol<Chaos> for Chaotic {
     }
 }
 
+/// A listener's factory, with its number in [`Chaos::listeners`].
 pub(crate) struct Door(pub(crate) u32);
 
 impl Door {
-    fn on(&self, chaos: &mut Chaos, from: &[&'static str], to: &'static str) {
+    fn on(&self, chaos: &mut Chaos, from: &[Entrance], to: Entrance) {
         let before = chaos.listeners.insert(self.0, to).expect("it was noted before");
         if !from.contains(&before) {
-            chaos.violations.push(format!("listener {to} after {before}"));
+            chaos.violations.push(format!("listener {to:?} after {before:?}"));
         }
     }
 }
 
 impl ProtocolFactory<Chaos> for Door {
     fn protocol(&mut self, chaos: &mut Chaos) -> Box<dyn Protocol<Chaos>> {
-        self.on(chaos, &["listening"], "listening");
+        self.on(chaos, &[Entrance::Open], Entrance::Open);
         if chaos.dice.u8(0..20) == 0 {
             resume_unwind(Box::new("chaos at the door"));
         }
@@ -379,22 +402,22 @@ impl ProtocolFactory<Chaos> for Door {
     }
 
     fn listening(&mut self, event_loop: &mut Loop<'_, Chaos>, chaos: &mut Chaos, _: &Address) {
-        self.on(chaos, &["new"], "listening");
+        self.on(chaos, &[Entrance::Begun], Entrance::Open);
         chaos.act(event_loop, None);
     }
 
     fn failed(&mut self, event_loop: &mut Loop<'_, Chaos>, chaos: &mut Chaos, _: io::Error) {
-        self.on(chaos, &["new"], "gone");
+        self.on(chaos, &[Entrance::Begun], Entrance::Gone);
         chaos.act(event_loop, None);
     }
 
     fn handshake_failed(&mut self, event_loop: &mut Loop<'_, Chaos>, chaos: &mut Chaos, _: &Lost) {
-        self.on(chaos, &["listening"], "listening");
+        self.on(chaos, &[Entrance::Open], Entrance::Open);
         chaos.act(event_loop, None);
     }
 
     fn closed(&mut self, event_loop: &mut Loop<'_, Chaos>, chaos: &mut Chaos) {
-        self.on(chaos, &["new", "listening"], "gone");
+        self.on(chaos, &[Entrance::Begun, Entrance::Open], Entrance::Gone);
         chaos.act(event_loop, None);
     }
 }

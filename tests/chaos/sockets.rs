@@ -22,7 +22,7 @@ use socket2::{Domain, Socket, Type};
 
 use crate::certificates::Authority;
 use crate::logbook::logged;
-use crate::protocols::{Chaos, Door, Mood, NAME, On, address};
+use crate::protocols::{Chaos, Door, Entrance, Mood, NAME, On, Stage, address};
 use crate::strangers::Group;
 
 /// A loop in the real world, and the strangers around it.
@@ -72,7 +72,7 @@ impl World {
                 let security = if index % 2 == 0 { ServerSecurity::Plain } else { authority.server(NAME) };
                 let most = if dice.bool() { 30 } else { usize::MAX };
                 *opened += 1;
-                chaos.listeners.insert(*opened, "new");
+                chaos.listeners.insert(*opened, Entrance::Begun);
                 let listen = Listen::on(door.clone()).security(security).max_connections(most);
                 chaos.open.push(event_loop.listen_with(listen, Door(*opened)));
             }
@@ -140,7 +140,7 @@ impl World {
                 let (Some(local), Some(peer)) = (transport.local_addr(), transport.peer_addr()) else { continue };
                 let Some((incoming, outgoing)) = queues.connections.get(&(local, peer)) else {
                     // Whose ends have both ended may have none.
-                    if !seen.ended && !seen.finished && !transport.is_closing() {
+                    if seen.stage != Stage::Ended && !seen.finished && !transport.is_closing() {
                         stuck.push(format!("{id} has not heard that its socket is gone: {seen:?}"));
                     }
                     continue;
@@ -149,7 +149,7 @@ impl World {
                     stuck.push(format!("{id} leaves {incoming} bytes unread: {seen:?}"));
                 }
                 let unsent = transport.write_buffer_size();
-                if seen.made && !seen.upgrading && unsent > 0 && *outgoing == 0 {
+                if matches!(seen.stage, Stage::Open | Stage::Ended) && unsent > 0 && *outgoing == 0 {
                     stuck.push(format!("{id} keeps {unsent} bytes back: {seen:?}"));
                 }
             }
@@ -188,7 +188,7 @@ impl World {
             for (id, seen) in &chaos.connections {
                 let Some(mut transport) = event_loop.transport(*id) else { continue };
                 transport.set_close_timeout(PATIENCE);
-                if we_first || seen.ours || seen.ended {
+                if we_first || seen.ours || seen.stage == Stage::Ended {
                     transport.close();
                 }
             }
