@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use proxy_herd::event_loop::{
     Address, AfterEof, ConnId, Listen, ListenerId, Loop, Lost, Protocol, ProtocolFactory, Security, ServerSecurity,
-    Target, Transport,
+    Transport,
 };
 
 use crate::certificates::Authority;
@@ -302,7 +302,7 @@ impl Chaos {
                     self.authority.client(if kind == 3 { "wrong.example" } else { NAME })
                 };
                 let door = self.dice.choice(&self.doors).expect("there are doors").clone();
-                let id = event_loop.connect(Target::Address(door), security, Chaotic);
+                let id = event_loop.connect(door, security, Chaotic);
                 self.connections.insert(id, Seen { ours: true, ..Seen::default() });
                 self.begun += 1;
             }
