@@ -14,7 +14,7 @@ use super::dial::{self, Connect, Dial, Target};
 use super::hub::{Hub, Ready};
 use super::protocol::Protocol;
 use super::request::Request;
-use super::schedule::FAR;
+use super::schedule::later;
 use super::timers::Due;
 
 impl<S> Hub<S> {
@@ -59,7 +59,7 @@ impl<S> Hub<S> {
         let now = self.now;
         let Some(Connection { phase: Phase::Connecting(dial), .. }) = self.live(id) else { return };
         if let Some(address) = dial.next() {
-            dial.next_at = dial.attempt_delay.filter(|_| dial.has_more()).map(|delay| now + delay.min(FAR));
+            dial.next_at = dial.attempt_delay.filter(|_| dial.has_more()).map(|delay| later(now, delay));
             let (next_at, local_addr) = (dial.next_at, dial.local_addr);
             if let Some(next_at) = next_at {
                 self.timers.schedule(next_at, Due::Attempt(id));

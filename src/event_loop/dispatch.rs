@@ -95,7 +95,6 @@ impl<S> EventLoop<S> {
     pub(super) fn run(&mut self, id: CallId) -> bool {
         let Some(callback) = self.hub.take_call(id) else { return false };
         self.call("a call of the loop", None, callback);
-        self.settle();
         true
     }
 
@@ -104,7 +103,6 @@ impl<S> EventLoop<S> {
         let made = |connection: &&mut Connection| matches!(connection.phase, Phase::Open | Phase::Upgrading);
         if self.hub.live(id).filter(made).is_some_and(|connection| std::mem::take(&mut connection.wake)) {
             self.dispatch(id, "woken", |protocol, transport, state| protocol.woken(transport, state));
-            self.settle();
         }
     }
 
@@ -265,7 +263,6 @@ impl<S> EventLoop<S> {
             None => self.call("closed", None, |event_loop, state| factory.closed(event_loop, state)),
         };
         self.call("drop", None, move |_, _| drop(factory));
-        self.settle();
     }
 }
 

@@ -197,14 +197,11 @@ impl<S> Hub<S> {
             Phase::Open => {}
             _ => return,
         }
-        connection.phase = next;
-        let timeout = connection.rare.close_timeout;
         let finished = match connection.writing {
             Writing::Open => connection.channel.finish(&mut connection.outgoing),
             Writing::Finishing | Writing::Finished => Ok(()),
         };
-        self.set_deadline(id, Some(self.after(timeout)));
-        self.send_off(id, finished);
+        self.leave(id, next, finished);
     }
 
     /// Something is wrong with what the peer sent: tells it so, if the channel can, and ends.
@@ -214,10 +211,16 @@ impl<S> Hub<S> {
             // It has been left already.
             return;
         }
-        connection.phase = Phase::Closing(Some(error));
+        self.leave(id, Phase::Closing(Some(error)), Ok(()));
+    }
+
+    /// From now on only what waits is sent, and that has the close timeout.
+    fn leave(&mut self, id: ConnId, next: Phase, finished: io::Result<()>) {
+        let Some(connection) = self.live(id) else { return };
+        connection.phase = next;
         let timeout = connection.rare.close_timeout;
         self.set_deadline(id, Some(self.after(timeout)));
-        self.send_off(id, Ok(()));
+        self.send_off(id, finished);
     }
 
     /// Our half was `finished`, or that has failed: what waits is sent, and what was waiting for that is done.

@@ -23,9 +23,9 @@ pub(super) struct Call<S> {
 pub type Job = Box<dyn FnOnce() + Send>;
 
 impl<S> Hub<S> {
-    /// So long from now; what is beyond the clock is merely far away.
+    /// So long from now.
     pub(super) fn after(&self, delay: Duration) -> Instant {
-        self.now + delay.min(FAR)
+        later(self.now, delay)
     }
 
     pub(super) fn set_deadline(&mut self, id: ConnId, at: Option<Instant>) {
@@ -77,7 +77,7 @@ impl<S> Hub<S> {
 
     /// `when` is `None` for the next turn.
     pub(super) fn call(&mut self, when: Option<Instant>, callback: Callback<S>) -> CallId {
-        let id = self.insert_call(Call { serial: 0, when, callback, job: None });
+        let id = self.insert_call(when, callback, None);
         match when {
             Some(when) => self.timers.schedule(when, Due::Call(id)),
             None => self.ready.push_back(Ready::Call(id)),
@@ -87,33 +87,44 @@ impl<S> Hub<S> {
 
     /// Has a job done, then calls.
     pub(super) fn execute(&mut self, job: Job, callback: Callback<S>) -> CallId {
-        let id = self.insert_call(Call { serial: 0, when: None, callback, job: Some(job) });
+        let id = self.insert_call(None, callback, Some(job));
         self.requests.push_back(Request::Execute { call: id });
         id
     }
 
-    fn insert_call(&mut self, call: Call<S>) -> CallId {
+    fn insert_call(&mut self, when: Option<Instant>, callback: Callback<S>, job: Option<Job>) -> CallId {
         self.serials += 1;
         let serial = self.serials;
-        CallId { index: self.calls.insert(Call { serial, ..call }), serial }
+        CallId { index: self.calls.insert(Call { serial, when, callback, job }), serial }
+    }
+
+    /// The call of that name, unless it was made or cancelled.
+    fn waiting(&mut self, id: CallId) -> Option<&mut Call<S>> {
+        self.calls.get_mut(id.index).filter(|call| call.serial == id.serial)
     }
 
     pub(super) fn take_job(&mut self, id: CallId) -> Option<Job> {
-        self.calls.get_mut(id.index).filter(|call| call.serial == id.serial)?.job.take()
+        self.waiting(id)?.job.take()
     }
 
     pub(super) fn take_call(&mut self, id: CallId) -> Option<Callback<S>> {
-        let current = self.calls.get(id.index).is_some_and(|call| call.serial == id.serial);
-        current.then(|| self.calls.remove(id.index).callback)
+        self.waiting(id)?;
+        Some(self.calls.remove(id.index).callback)
     }
 
     pub(super) fn cancel(&mut self, id: CallId) {
-        let timed = self.calls.get(id.index).is_some_and(|call| call.when.is_some());
-        if self.take_call(id).is_some() && timed {
+        let timed = self.waiting(id).is_some_and(|call| call.when.is_some());
+        drop(self.take_call(id));
+        if timed {
             self.note_stale();
         }
     }
 }
 
+/// So long after `now`; what is beyond the clock is merely far away.
+pub(super) fn later(now: Instant, delay: Duration) -> Instant {
+    now + delay.min(FAR)
+}
+
 /// The longest delay: 100 years.
-pub(super) const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);

@@ -97,6 +97,16 @@ fn slow_client(world: &mut dyn World, size: usize) -> (ListenerId, [Client; 2]) 
     (listener, [slow, stranger])
 }
 
+/// It was about the clients, and those of one listener: it listens on, and the other's are there.
+fn check_nobody_else_is_gone(world: &mut dyn World, stranger: Client) {
+    assert_eq!(world.ending(stranger), None);
+    let newcomer = world.connect();
+    world.send(newcomer, b"hello");
+    world.quiet();
+    assert_eq!(world.received(newcomer), b"hello");
+    assert!(door(world).is_empty());
+}
+
 #[test]
 fn close_clients_graceful() {
     let check = |world: &mut dyn World, size: usize| {
@@ -110,13 +120,7 @@ fn close_clients_graceful() {
         assert!(world.received(slow) == bytes(size), "{} bytes came", world.received(slow).len());
         assert_eq!(world.ending(slow), Some(Ending::Fin));
         world.told("s1", &["made", "paused", "lost"]);
-        // It is about the clients, and its own only.
-        assert_eq!(world.ending(stranger), None);
-        let newcomer = world.connect();
-        world.send(newcomer, b"hello");
-        world.quiet();
-        assert_eq!(world.received(newcomer), b"hello");
-        assert!(door(world).is_empty());
+        check_nobody_else_is_gone(world, stranger);
     };
     simulated(|world| check(world, 500_000));
     on_sockets(|world| check(world, FAR_TOO_MUCH));
@@ -135,12 +139,7 @@ fn abort_clients_immediate() {
         world.go_on_reading(slow);
         world.quiet();
         assert!(world.received(slow).len() < size && world.ending(slow).is_some(), "what waited is thrown away");
-        assert_eq!(world.ending(stranger), None);
-        let newcomer = world.connect();
-        world.send(newcomer, b"hello");
-        world.quiet();
-        assert_eq!(world.received(newcomer), b"hello");
-        assert!(door(world).is_empty());
+        check_nobody_else_is_gone(world, stranger);
     };
     simulated(|world| check(world, 500_000));
     on_sockets(|world| check(world, FAR_TOO_MUCH));

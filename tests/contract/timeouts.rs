@@ -164,7 +164,24 @@ fn handshakes_that_fail_are_told_to_the_listener() {
         },
         &["handshake failed Some(ConnectionReset)"],
     );
-    // A client that does not trust us.
+    check_hook(|world, client| world.reset(client), &["handshake failed Some(ConnectionReset)"]);
+    check_hook(|_, _| (), &[]);
+    // A client that does not trust us, and one that does beside it.
+    everywhere(|world| {
+        let authority = Authority::new();
+        world.listen(world.address(), authority.server(NAME), Door);
+        world.dial(Authority::new().client(NAME), Recorder::new("c", listen_only));
+        world.dial(authority.client(NAME), Recorder::new("d", listen_only));
+        world.quiet();
+        world.told("d", &["made"]);
+        assert_eq!(world.journal().times("door", "handshake failed Some(InvalidData)"), 1);
+        // What goes wrong later is its protocol's business.
+        world.with("d", |transport| transport.reset());
+        world.quiet();
+        let told = world.journal().of("door");
+        assert_eq!(told.iter().filter(|line| line.starts_with("handshake")).count(), 1, "{told:?}");
+    });
+    // The protocol of one who does not trust us is told, too.
     everywhere(|world| {
         world.listen(world.address(), Authority::new().server(NAME), Door);
         world.dial(Authority::new().client(NAME), Recorder::new("c", listen_only));

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use proxy_herd::event_loop::{Loop, Lost, Protocol, ProtocolFactory, Security, Transport};
+use proxy_herd::event_loop::{Security, Transport};
 
 use crate::certificates::Authority;
 use crate::recorder::{Journal, On, Recorder, echo, listen_only};
-use crate::world::{Client, LONG, World, bytes, calm, everywhere};
+use crate::world::{LONG, World, bytes, calm, everywhere};
 
 /// Whom certificates are for.
 pub(crate) const NAME: &str = "goloman.example";
@@ -219,60 +219,6 @@ fn reset_in_handshake_is_reported_at_both_ends() {
         world.with("s1", |transport| transport.abort());
         world.quiet();
         world.told("c", &["lost ConnectionReset"]);
-    });
-}
-
-/// Notes which handshakes have failed.
-struct Door;
-
-impl ProtocolFactory<Journal> for Door {
-    fn protocol(&mut self, journal: &mut Journal) -> Box<dyn Protocol<Journal>> {
-        Box::new(Recorder::new(&journal.next_name(), listen_only))
-    }
-
-    fn handshake_failed(&mut self, _: &mut Loop<'_, Journal>, journal: &mut Journal, lost: &Lost) {
-        journal.note("door", format!("{:?}", lost.why.as_ref().expect("there is a reason").kind()));
-    }
-}
-
-#[test]
-fn a_failed_handshake_is_told_to_the_factory() {
-    type Play = fn(&mut dyn World, Client);
-    let plays: [(Play, &[&str]); 4] = [
-        (|world, client| world.send(client, b"GET / HTTP/1.0\r\n\r\n"), &["InvalidData"]),
-        (|world, client| world.half_close(client), &["UnexpectedEof"]),
-        (|world, client| world.reset(client), &["ConnectionReset"]),
-        (|_, _| (), &[]),
-    ];
-    for (play, expected) in plays {
-        everywhere(|world| {
-            world.listen(world.address(), Authority::new().server(NAME), Door);
-            let client = world.connect();
-            world.quiet();
-            play(world, client);
-            world.quiet();
-            world.told("door", expected);
-        });
-    }
-    calm(|world| {
-        world.listen(world.address(), Authority::new().server(NAME), Door);
-        world.connect();
-        world.sim().run_for(Duration::from_secs(11));
-        world.told("door", &["TimedOut"]);
-    });
-    // A client that does not like the certificate, and one that does.
-    everywhere(|world| {
-        let authority = Authority::new();
-        world.listen(world.address(), authority.server(NAME), Door);
-        world.dial(Authority::new().client(NAME), Recorder::new("c", listen_only));
-        world.dial(authority.client(NAME), Recorder::new("d", listen_only));
-        world.quiet();
-        world.told("door", &["InvalidData"]);
-        world.told("d", &["made"]);
-        // What goes wrong later is its protocol's business.
-        world.with("d", |transport| transport.reset());
-        world.quiet();
-        world.told("door", &["InvalidData"]);
     });
 }
 
