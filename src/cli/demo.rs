@@ -31,8 +31,11 @@ pub(super) fn demo(options: &Options) -> Result<(), Failure> {
     // On a terminal the log would stand between the lines of the conversation.
     let level = if options.log_dir.is_none() && !options.verbose { LevelFilter::Error } else { options.level() };
     let logs = settings::logs(options, &names)?.install(level);
-    driven.event_loop.before_sleep(|_, _| logs.flush());
-    driven.event_loop.enter(|event_loop, servers| servers.start(event_loop));
+    driven.event_loop.enter(|event_loop, servers| {
+        servers.start(event_loop);
+        // After the hook of the streams, where they are started: what tasks log leaves in the same turn.
+        event_loop.before_sleep(|_, _| logs.flush());
+    });
 
     let result = Demo { topology, driven }.show();
     logs.flush();

@@ -27,14 +27,6 @@ pub(super) fn serve(options: &Options, topology: &Topology, names: Vec<ServerNam
 
     let mut event_loop = EventLoop::new(servers, Instant::now(), SystemTime::now());
     let mut greeting = Some(greeting(&served));
-    event_loop.before_sleep(move |_, servers: &mut Servers| {
-        logs.flush();
-        if servers.is_listening()
-            && let Some(greeting) = greeting.take()
-        {
-            tell(&greeting);
-        }
-    });
     event_loop.enter(|event_loop, servers| {
         for signal in [Signal::Terminate, Signal::Interrupt] {
             event_loop.add_signal_handler(signal, |event_loop, servers| stop(event_loop, servers, logs));
@@ -49,6 +41,15 @@ pub(super) fn serve(options: &Options, topology: &Topology, names: Vec<ServerNam
             }
         });
         servers.start(event_loop);
+        // After the hook of the streams, where they are started: what tasks log leaves in the same turn.
+        event_loop.before_sleep(move |_, servers| {
+            logs.flush();
+            if servers.is_listening()
+                && let Some(greeting) = greeting.take()
+            {
+                tell(&greeting);
+            }
+        });
     });
     let result = sockets.run(&mut event_loop);
     logs.flush();

@@ -107,8 +107,8 @@
 //!
 //! let (start, wall) = (Instant::now(), SystemTime::now());
 //! let mut event_loop = EventLoop::new(Log::new(), start, wall);
-//! event_loop.before_sleep(|_, log| log.push("hook"));
 //! event_loop.enter(|event_loop, _| {
+//!     event_loop.before_sleep(|_, log| log.push("hook"));
 //!     event_loop.listen(([127, 0, 0, 1], 7), ServerSecurity::Plain, |_: &mut Log| Echo);
 //!     event_loop.call_later(Duration::from_secs(1), |_, log| log.push("due"));
 //!     event_loop.call_soon(|_, log| log.push("soon"));

@@ -127,6 +127,11 @@ impl Marks {
         Self { high: mark(high), low: mark(low) }
     }
 
+    /// The low one and the high one.
+    pub(super) fn limits(self) -> (usize, usize) {
+        (self.low(), self.high())
+    }
+
     fn high(self) -> usize {
         self.high as usize
     }

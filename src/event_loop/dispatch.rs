@@ -29,8 +29,8 @@ impl<S> EventLoop<S> {
         let outcome = guarded(|| callback(&mut **protocol, &mut Transport::new(id, &mut self.hub), &mut self.state));
         match outcome {
             Ok(answer) => Some(answer),
-            Err(message) => {
-                let panicked = Panicked { callback: name, id: Some(id), message };
+            Err(payload) => {
+                let panicked = Panicked::new(name, Some(id), &*payload);
                 self.report(&panicked);
                 self.hub.end(id, Some(io::Error::other(panicked)));
                 None
@@ -47,7 +47,7 @@ impl<S> EventLoop<S> {
     ) -> Option<R> {
         self.called = true;
         let outcome = guarded(|| callback(&mut Loop::new(&mut self.hub), &mut self.state));
-        outcome.map_err(|message| self.report(&Panicked { callback: name, id, message })).ok()
+        outcome.map_err(|payload| self.report(&Panicked::new(name, id, &*payload))).ok()
     }
 
     /// Calls the factory of a listener, if it has one.
@@ -73,6 +73,9 @@ impl<S> EventLoop<S> {
             }
             for (id, factory) in self.hub.new_factories.drain(..) {
                 put(&mut self.factories, id.index(), factory);
+            }
+            while let Some(panicked) = self.hub.reports.pop_front() {
+                self.report(&panicked);
             }
             let Some(id) = self.hub.unsettled.pop_front() else { return };
             let Some(owed) = self.hub.owed(id) else { continue };
@@ -169,7 +172,8 @@ impl<S> EventLoop<S> {
             return false;
         }
         // What comes from a stranger goes through much code here; should it panic, it is one connection's end.
-        let panicked = |message| Err(io::Error::new(io::ErrorKind::InvalidData, format!("TLS panicked: {message}")));
+        let panicked =
+            |payload| Err(io::Error::new(io::ErrorKind::InvalidData, Panicked::new("TLS", Some(id), &payload)));
         let step =
             guarded(|| tls.receive(wire, &mut self.plaintext, &mut connection.outgoing)).unwrap_or_else(panicked);
         if step.is_err() {

@@ -186,6 +186,19 @@ impl<S> Loop<'_, S> {
     pub fn set_exception_handler(&mut self, handler: impl FnMut(&mut Loop<'_, S>, &mut S, &Panicked) + 'static) {
         self.hub.exception_handler = Some(Box::new(handler));
     }
+
+    /// Tells the exception handler, or the log if there is none, of a panic that was caught elsewhere; when this callback has
+    /// returned. asyncio: `call_exception_handler`.
+    pub fn call_exception_handler(&mut self, panicked: Panicked) {
+        self.hub.reports.push_back(panicked);
+    }
+
+    /// Has `hook` called at the end of every turn, this one included, before what was written is sent. If protocols are called
+    /// while it is sent, another turn follows before the loop sleeps. Several hooks are called in the order of adding; none is
+    /// ever taken back. Not in asyncio (libuv: `uv_prepare_t`).
+    pub fn before_sleep(&mut self, hook: impl FnMut(&mut Loop<'_, S>, &mut S) + 'static) {
+        self.hub.hooks.push(Box::new(hook));
+    }
 }
 
 /// Connections.

@@ -14,6 +14,7 @@ use super::channel::Channel;
 use super::connection::{Connection, Flow, LATE_WRITES, Phase, Reading, Writing};
 use super::id::{CallId, ConnId, ListenerId};
 use super::listener::Listener;
+use super::panics::Panicked;
 use super::protocol::{Protocol, ProtocolFactory};
 use super::remote::Mailbox;
 use super::request::{Request, Signal};
@@ -39,6 +40,10 @@ pub(super) struct Hub<S> {
     pub(super) new_factories: Vec<(ListenerId, Box<dyn ProtocolFactory<S>>)>,
     pub(super) handlers: BTreeMap<Signal, Handling<S>>,
     pub(super) exception_handler: Option<ExceptionHandler<S>>,
+    /// What the exception handler is to be told.
+    pub(super) reports: VecDeque<Panicked>,
+    /// What is called at the end of a turn.
+    pub(super) hooks: Vec<Handler<S>>,
     /// What other threads want called.
     pub(super) mailbox: Mailbox<S>,
     pub(super) stopped: bool,
@@ -96,6 +101,8 @@ impl<S> Hub<S> {
             new_factories: Vec::new(),
             handlers: BTreeMap::new(),
             exception_handler: None,
+            reports: VecDeque::new(),
+            hooks: Vec::new(),
             mailbox: Mailbox::default(),
             stopped: false,
             dirty: VecDeque::new(),

@@ -23,7 +23,7 @@
 //!    something; then accepts, `connection_made` included (asyncio: two iterations later).
 //! 4. What was due when the turn began, the earliest first: [`Loop::call_later`], [`Transport::set_timeout`] and the loop's own
 //!    timeouts. So if the process was held up, an answer that came in time is read before its timeout.
-//! 5. The hooks of [`EventLoop::before_sleep`] (asyncio has none).
+//! 5. The hooks of [`Loop::before_sleep`] (asyncio has none): tasks run here, see [`streams`](crate::streams).
 //! 6. What was written is sent, with one system call for each connection (asyncio: from inside `write`, or as I/O). This leads
 //!    to `resume_writing` and, after `close`, to `connection_lost`.
 //!
@@ -46,6 +46,7 @@
 //! | `getaddrinfo` | only as a part of [`Loop::connect`]: [`Target::Name`] |
 //! | `add_signal_handler`, `remove_signal_handler` | [`Loop::add_signal_handler`], [`Loop::remove_signal_handler`] |
 //! | `set_exception_handler`, its context | [`Loop::set_exception_handler`], [`Panicked`] |
+//! | `call_exception_handler` | [`Loop::call_exception_handler`] |
 //! | `create_connection`, `create_unix_connection` | [`Loop::connect`]; with more arguments, [`Loop::connect_with`] a [`Connect`] |
 //! | `create_server`, `create_unix_server` | [`Loop::listen`]; with more arguments, [`Loop::listen_with`] a [`Listen`] |
 //! | their `ssl`, `server_hostname` | [`Security`], [`ServerSecurity`] |
@@ -58,13 +59,14 @@
 //! | another protocol's methods, a `Future` between two | the state `S`, and [`Loop::wake`] |
 //! | `ReadTransport`, `WriteTransport`, their methods | [`Transport`], of the same names |
 //! | `get_write_buffer_size` | [`Transport::write_buffer_size`] |
-//! | `can_write_eof`, `get_write_buffer_limits`, `get_protocol` | none; the first would always be true |
+//! | `get_write_buffer_limits` | [`Transport::write_buffer_limits`] |
+//! | `can_write_eof`, `get_protocol` | none; the first would always be true |
 //! | `get_extra_info`: `peername`, `sockname` | [`Transport::peer_addr`], [`Transport::local_addr`], [`Transport::endpoints`] |
 //! | `ssl_object`, `cipher`, `peercert` | [`Transport::tls_info`] |
 //! | `socket` | none: the driver has it |
 //! | `BufferedProtocol` | [`Protocol`]: data is lent, not copied |
 //! | an exception in a callback | [`Transport::fail`], or a panic |
-//! | `Task`, `StreamReader`, `wait_for` | not built yet |
+//! | `Task`, `StreamReader`, `wait_for` and their kin | [`streams`](crate::streams), a room on top of this one |
 //!
 //! # The files
 //!
@@ -148,7 +150,6 @@ pub struct EventLoop<S> {
     protocols: Vec<Option<Box<dyn Protocol<S>>>>,
     factories: Vec<Option<Box<dyn ProtocolFactory<S>>>>,
     hub: Hub<S>,
-    hooks: Vec<Handler<S>>,
     /// What was due when the turn began; its calls come after those of I/O.
     due: Vec<(Instant, Due)>,
     /// Somebody may have changed the state since the hooks were called, perhaps outside a turn: they are due once more.
@@ -165,7 +166,6 @@ impl<S> EventLoop<S> {
             protocols: Vec::new(),
             factories: Vec::new(),
             hub: Hub::new(now, wall),
-            hooks: Vec::new(),
             due: Vec::new(),
             called: false,
             plaintext: Vec::new(),
@@ -190,13 +190,6 @@ impl<S> EventLoop<S> {
     /// [`Sockets::run`](crate::driver::Sockets::run).
     pub fn go_on(&mut self) {
         self.hub.stopped = false;
-    }
-
-    /// Has `hook` called at the end of every turn, before what was written is sent. If protocols are called while it is sent,
-    /// another turn follows before the loop sleeps. Several hooks are called in the order of adding. Not in asyncio (libuv:
-    /// `uv_prepare_t`).
-    pub fn before_sleep(&mut self, hook: impl FnMut(&mut Loop<'_, S>, &mut S) + 'static) {
-        self.hooks.push(Box::new(hook));
     }
 }
 
@@ -381,14 +374,16 @@ impl<S> EventLoop<S> {
         }
         self.due = due;
         self.called = false;
-        let mut hooks = std::mem::take(&mut self.hooks);
+        let mut hooks = std::mem::take(&mut self.hub.hooks);
         for hook in &mut hooks {
             // Not by `call`: what a hook does to the state is no reason to call the hooks again.
-            if let Err(message) = guarded(|| hook(&mut Loop::new(&mut self.hub), &mut self.state)) {
-                self.report(&Panicked { callback: "before_sleep", id: None, message });
+            if let Err(payload) = guarded(|| hook(&mut Loop::new(&mut self.hub), &mut self.state)) {
+                self.report(&Panicked::new("before_sleep", None, &*payload));
             }
         }
-        self.hooks = hooks;
+        // Those that hooks have added come last, from the next turn on.
+        hooks.append(&mut self.hub.hooks);
+        self.hub.hooks = hooks;
         self.settle();
     }
 }
@@ -436,7 +431,7 @@ impl<S> EventLoop<S> {
 
     /// When the next turn must begin at the latest, should nothing come before; `None` if nothing is due.
     pub fn next_deadline(&self) -> Option<Instant> {
-        let hooks_are_due = self.called && !self.hooks.is_empty();
+        let hooks_are_due = self.called && !self.hub.hooks.is_empty();
         let at_once = hooks_are_due || !self.hub.ready.is_empty() || self.hub.mailbox.is_filled();
         if at_once { Some(self.hub.now) } else { self.hub.timers.next() }
     }

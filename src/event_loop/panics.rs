@@ -9,6 +9,7 @@
 use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread;
 
 use super::{ConnId, EventLoop, Loop};
 
@@ -19,13 +20,22 @@ use super::{ConnId, EventLoop, Loop};
 /// Nothing is caught in a program built with `panic = "abort"`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Panicked {
-    /// Its name, as `data_received`; or `a call of the loop` (`call_soon` and its kin), `a signal's handler`, or `drop`, when
-    /// a protocol or a factory is dropped.
+    /// Its name, as `data_received`; or `a call of the loop` (`call_soon` and its kin), `a signal's handler`, `a task`, or
+    /// `drop`, when a protocol or a factory is dropped.
     pub callback: &'static str,
     /// The connection whose callback it was. It is over, unless another protocol has it now (`drop` after `set_protocol`).
     pub id: Option<ConnId>,
     /// What it panicked with, if that was text.
     pub message: String,
+}
+
+impl Panicked {
+    /// What `catch_unwind` has caught, for [`Loop::call_exception_handler`].
+    pub fn new(callback: &'static str, id: Option<ConnId>, payload: &(dyn Any + Send)) -> Self {
+        let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let message = text.or_else(|| payload.downcast_ref::<String>().cloned());
+        Self { callback, id, message: message.unwrap_or_else(|| "(not a text)".to_owned()) }
+    }
 }
 
 impl fmt::Display for Panicked {
@@ -46,22 +56,17 @@ impl<S> EventLoop<S> {
     pub(super) fn report(&mut self, panicked: &Panicked) {
         let Some(mut handler) = self.hub.exception_handler.take() else { return log::error!("{panicked}") };
         let outcome = guarded(|| handler(&mut Loop::new(&mut self.hub), &mut self.state, panicked));
-        if let Err(message) = outcome {
-            log::error!("{panicked}; then the exception handler panicked: {message}");
+        if let Err(payload) = outcome {
+            log::error!("{panicked}; then {}", Panicked::new("the exception handler", None, &*payload));
         }
         // Unless it has put another in its place.
         self.hub.exception_handler.get_or_insert(handler);
     }
 }
 
-/// Calls `callback`; the message if it panics.
-pub(super) fn guarded<R>(callback: impl FnOnce() -> R) -> Result<R, String> {
+/// Calls `callback`; what it panics with, if it does.
+pub(super) fn guarded<R>(callback: impl FnOnce() -> R) -> thread::Result<R> {
     // What a panic leaves half-done is the callback's own and the application's: the loop's tables are only touched by
     // calls that have returned.
-    catch_unwind(AssertUnwindSafe(callback)).map_err(|payload| message(&*payload))
-}
-
-fn message(payload: &(dyn Any + Send)) -> String {
-    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_else(|| "(not a text)".to_owned())
+    catch_unwind(AssertUnwindSafe(callback))
 }

@@ -256,6 +256,11 @@ impl<S> Transport<'_, S> {
         }
     }
 
+    /// The marks, low and high. asyncio: `get_write_buffer_limits`.
+    pub fn write_buffer_limits(&self) -> (usize, usize) {
+        self.connection().marks.limits()
+    }
+
     /// Ends the connection (`QuotaExceeded`) as soon as a write leaves more than `cap` bytes waiting, and more than the
     /// high-water mark, whoever wrote. There is no cap unless it is set. Not in asyncio, where a protocol that does not obey
     /// `pause_writing` fills the memory.

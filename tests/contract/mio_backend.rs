@@ -55,10 +55,12 @@ fn hooks_see_what_protocols_were_told_while_it_was_sent() {
         world.quiet();
         world.told("s1", &["made"]);
         world.send(client, b"x");
-        world.loopback().event_loop.before_sleep(|event_loop, journal| {
-            if journal.times("s1", "resumed") > 0 {
-                event_loop.stop();
-            }
+        world.enter(|event_loop, _| {
+            event_loop.before_sleep(|event_loop, journal| {
+                if journal.times("s1", "resumed") > 0 {
+                    event_loop.stop();
+                }
+            });
         });
         world.enter(|event_loop, _| event_loop.call_later(LONG, give_up));
         world.loopback().run();

@@ -187,13 +187,17 @@ fn a_hook_that_panics_is_called_again_and_keeps_no_other_from_it() {
         world.enter(|event_loop, _| {
             event_loop.set_exception_handler(|_, journal, panicked| journal.note("handler", panicked.to_string()));
         });
-        world.loopback().event_loop.before_sleep(move |_, journal| {
-            if !std::mem::replace(&mut fallen, true) {
-                fall(journal, "not awake");
-            }
-            journal.note("hooks", "first");
+        world.enter(|event_loop, _| {
+            event_loop.before_sleep(move |_, journal| {
+                if !std::mem::replace(&mut fallen, true) {
+                    fall(journal, "not awake");
+                }
+                journal.note("hooks", "first");
+            });
         });
-        world.loopback().event_loop.before_sleep(|_, journal| journal.note("hooks", "second"));
+        world.enter(|event_loop, _| {
+            event_loop.before_sleep(|_, journal| journal.note("hooks", "second"));
+        });
         for _ in 0..2 {
             world.loopback().turn(millis(1));
         }

@@ -209,10 +209,12 @@ fn who_has_answered_in_time_is_heard_before_what_is_due_in_a_late_turn() {
     let order =
         ["call soon", "s1 data in time", "s1 paused", "s3 made", "s2 timed out", "call due", "call hook", "s1 resumed"];
     on_sockets(|world| {
-        world.loopback().event_loop.before_sleep(|_, journal| {
-            if journal.times("call", "due") > journal.times("call", "hook") {
-                journal.note("call", "hook");
-            }
+        world.enter(|event_loop, _| {
+            event_loop.before_sleep(|_, journal| {
+                if journal.times("call", "due") > journal.times("call", "hook") {
+                    journal.note("call", "hook");
+                }
+            });
         });
         assert_eq!(late_turn(world, |_| {}), order);
     });
