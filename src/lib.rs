@@ -95,4 +95,5 @@ pub mod event_loop;
 pub mod herd;
 pub mod places;
 pub mod server;
+pub mod streams;
 pub mod wire;

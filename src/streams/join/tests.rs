@@ -1,0 +1,124 @@
+//! Joins and races: who is polled, in what order, when it is dropped, and what it costs.
+
+use std::cell::RefCell;
+use std::future::{Ready, pending};
+use std::pin::pin;
+use std::task::Waker;
+
+use crate::streams::Event;
+
+use super::*;
+
+fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// Writes down when it is polled and dropped, and ends when its event is set.
+struct Witness<'a>(&'static str, &'a RefCell<Vec<String>>);
+
+impl Witness<'_> {
+    fn says(&self, what: &str) {
+        self.1.borrow_mut().push(format!("{} {what}", self.0));
+    }
+
+    async fn until(self, event: Event) -> &'static str {
+        let mut waiting = pin!(event.wait());
+        std::future::poll_fn(|context| {
+            self.says("is polled");
+            waiting.as_mut().poll(context)
+        })
+        .await;
+        self.0
+    }
+}
+
+impl Drop for Witness<'_> {
+    fn drop(&mut self) {
+        self.says("is dropped");
+    }
+}
+
+/// Two witnesses in a `race` or a `join`; after each step, what they have said.
+struct Scene {
+    said: RefCell<Vec<String>>,
+    a: Event,
+    b: Event,
+}
+
+impl Scene {
+    fn new() -> Self {
+        Self { said: RefCell::default(), a: Event::new(), b: Event::new() }
+    }
+
+    fn witnesses(&self) -> [impl Future<Output = &'static str>; 2] {
+        [("a", &self.a), ("b", &self.b)].map(|(name, event)| Witness(name, &self.said).until(event.clone()))
+    }
+
+    fn said(&self) -> String {
+        self.said.take().join(", ")
+    }
+}
+
+#[test]
+fn a_race_is_polled_in_order_and_drops_the_loser_at_once() {
+    let scene = Scene::new();
+    let [a, b] = scene.witnesses();
+    let mut race = pin!(race(a, b));
+    assert_eq!(poll(race.as_mut()), Poll::Pending);
+    assert_eq!(scene.said(), "a is polled, b is polled");
+    scene.b.set();
+    assert_eq!(poll(race.as_mut()), Poll::Ready(Either::Right("b")));
+    assert_eq!(scene.said(), "a is polled, b is polled, b is dropped, a is dropped");
+}
+
+#[test]
+fn of_two_that_can_end_the_first_argument_does() {
+    let scene = Scene::new();
+    let [a, b] = scene.witnesses();
+    let mut race = pin!(race(a, b));
+    scene.b.set();
+    scene.a.set();
+    assert_eq!(poll(race.as_mut()), Poll::Ready(Either::Left("a")));
+    assert_eq!(scene.said(), "a is polled, a is dropped, b is dropped");
+}
+
+#[test]
+fn a_join_drops_who_has_ended_at_once_and_does_not_poll_it_again() {
+    let scene = Scene::new();
+    let [a, b] = scene.witnesses();
+    let mut join = pin!(join(a, b));
+    scene.a.set();
+    assert_eq!(poll(join.as_mut()), Poll::Pending);
+    assert_eq!(scene.said(), "a is polled, a is dropped, b is polled");
+    scene.b.set();
+    assert_eq!(poll(join.as_mut()), Poll::Ready(("a", "b")));
+    assert_eq!(scene.said(), "b is polled, b is dropped");
+}
+
+#[test]
+fn a_join_of_any_number_keeps_the_order() {
+    let scene = Scene::new();
+    let mut join = pin!(join_all(scene.witnesses()));
+    scene.b.set();
+    assert_eq!(poll(join.as_mut()), Poll::Pending);
+    assert_eq!(scene.said(), "a is polled, b is polled, b is dropped");
+    scene.a.set();
+    assert_eq!(poll(join.as_mut()), Poll::Ready(vec!["a", "b"]));
+    assert_eq!(scene.said(), "a is polled, a is dropped");
+    assert_eq!(poll(pin!(join_all(None::<Ready<()>>))), Poll::Ready(vec![]));
+}
+
+#[test]
+fn nothing_is_stored_twice() {
+    async fn large(bytes: [u8; 1024]) -> u8 {
+        pending::<()>().await;
+        bytes[0]
+    }
+    const WORD: usize = size_of::<usize>();
+    let one = || large([0; 1024]);
+    let both = 2 * size_of_val(&one());
+    assert!(size_of_val(&race(one(), one())) <= both + WORD);
+    assert!(size_of_val(&join(one(), one())) <= both + 2 * WORD);
+    let inside = async { race(one(), one()).await == Either::Left(0) };
+    assert!(size_of_val(&inside) <= both + 2 * WORD);
+}
