@@ -1,7 +1,7 @@
 //! The bridge: the herd's protocols on the event loop. [`Servers`] is the loop's state.
 //!
 //! A process runs one server or several on one loop, so the state holds them all, and each protocol knows whose it is:
-//! - `session`: a client's connection, lines in, replies out in order (`replies`).
+//! - `client`: what happens to a client: lines in, replies out in order (`replies`); in callbacks: `session`.
 //! - `peer`: a neighbour's connection; which one is the link of an edge, and when to dial again, `links` knows.
 //! - `lookup`: a connection to Places; who asked what, `inquiries` knows.
 //! - `standin`: the built-in Places, a server like any other.
@@ -10,6 +10,8 @@
 //! writes, floods and questions. Limits stand in [`limits`]. Repair of links (the DIGEST lines) belongs into `peer`, and
 //! mutual TLS between servers into `trust`; neither exists yet, so peers must be on loopback.
 
+mod client;
+mod clients;
 mod inquiries;
 pub mod limits;
 mod links;
@@ -20,10 +22,9 @@ mod session;
 mod standin;
 mod trust;
 
-use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::event_loop::{Address, ListenerId, Loop, Protocol, ProtocolFactory, ServerSecurity};
 use crate::herd::name::ServerName;
@@ -32,6 +33,7 @@ use crate::herd::topology::{self, Topology};
 
 pub use self::trust::{Provider, TrustError};
 
+use self::clients::Clients;
 use self::links::{Link, Links};
 use self::lookup::Lookups;
 use self::peer::Peer;
@@ -72,16 +74,6 @@ struct ServerId(usize);
 enum Door {
     Clients,
     Peers,
-}
-
-/// How many clients there are.
-#[derive(Default)]
-struct Clients {
-    connected: u32,
-    /// By address, if there is a limit on that.
-    of: HashMap<IpAddr, u32>,
-    /// When it was last said that there are too many.
-    complained: Option<Instant>,
 }
 
 /// What the process is at.
@@ -166,7 +158,7 @@ impl Servers {
         self.stage = Stage::Draining;
         let mut patience = Duration::ZERO;
         for server in &mut self.each {
-            log::info!(target: server.name.as_str(), "stops; {} clients are connected", server.clients.connected);
+            log::info!(target: server.name.as_str(), "stops; {} clients are connected", server.clients.connected());
             patience = patience.max(server.limits.drain);
             for listener in server.listeners.drain(..) {
                 for connection in event_loop.connections_of(listener) {
@@ -206,7 +198,7 @@ impl Servers {
 
     /// How many clients are connected to a server; `None` if this process does not run it.
     pub fn clients(&self, name: &ServerName) -> Option<u32> {
-        self.each.iter().find(|server| server.name == *name).map(|server| server.clients.connected)
+        self.each.iter().find(|server| server.name == *name).map(|server| server.clients.connected())
     }
 
     /// The servers cannot go on, for this reason.
@@ -219,9 +211,13 @@ impl Servers {
         &mut self.each[id.0]
     }
 
+    fn name(&self, id: ServerId) -> &str {
+        self.each[id.0].name.as_str()
+    }
+
     /// While draining: once the clients have gone, the links may go, and then the loop.
     fn leave_if_done(&mut self, event_loop: &mut Loop<'_, Self>) {
-        if !self.is_draining() || self.each.iter().any(|server| server.clients.connected > 0) {
+        if !self.is_draining() || self.each.iter().any(|server| server.clients.connected() > 0) {
             return;
         }
         let mut gone = true;
@@ -285,37 +281,6 @@ impl Door {
         match self {
             Self::Clients => "clients",
             Self::Peers => "peers",
-        }
-    }
-}
-
-impl Clients {
-    /// Counts one more; false if it is one too many, though counted.
-    fn enter(&mut self, from: IpAddr, limits: &topology::Limits) -> bool {
-        self.connected += 1;
-        let fits = self.connected <= limits.max_connections;
-        let Some(most) = limits.max_connections_per_address else { return fits };
-        let count = self.of.entry(from).or_default();
-        *count += 1;
-        fits && *count <= most
-    }
-
-    /// Whether it is time to say that one is turned away: not of each in a storm.
-    fn should_complain(&mut self, now: Instant) -> bool {
-        let silent = self.complained.is_some_and(|last| now < last + limits::COMPLAIN_EVERY);
-        if !silent {
-            self.complained = Some(now);
-        }
-        !silent
-    }
-
-    fn leave(&mut self, from: IpAddr) {
-        self.connected -= 1;
-        if let Some(count) = self.of.get_mut(&from) {
-            *count -= 1;
-            if *count == 0 {
-                self.of.remove(&from);
-            }
         }
     }
 }

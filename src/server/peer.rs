@@ -14,7 +14,7 @@ use super::limits::{
     GOODBYE_TIME, HELLO_TIME, LINE_TIME, PEER_HIGH_WATER, PEER_LINE, PEER_LOW_WATER, PING_AFTER, RETIRED_TIME,
     SILENCE_TIME, STRANGERS,
 };
-use super::links::{ChangeKind, Dialled, Joined, Link, Links, Neighbour};
+use super::links::{ChangeKind, Dialled, Joined, Link, Neighbour};
 use super::{Server, ServerId, Servers};
 use crate::event_loop::{AfterEof, ConnId, Loop, Lost, Protocol, Security, Transport};
 use crate::herd::link::{self, Hello, LinkLine};
@@ -89,13 +89,9 @@ pub(super) fn set_neighbours(
 }
 
 /// Says an AT line on every link but one.
-pub(super) fn flood(
-    event_loop: &mut Loop<'_, Servers>,
-    name: &str,
-    links: &mut Links,
-    line: &[u8],
-    except: Option<NeighbourId>,
-) {
+pub(super) fn flood(event_loop: &mut Loop<'_, Servers>, server: &mut Server, line: &[u8], except: Option<NeighbourId>) {
+    let Server { name, links, .. } = server;
+    let name = name.as_str();
     for (neighbour, connection, lagging) in links.up() {
         if Some(neighbour) == except {
             continue;
@@ -419,7 +415,7 @@ fn learn(
     for effect in effects.iter() {
         match effect {
             Effect::Flood { line, except } => {
-                flood(&mut transport.event_loop(), server.name.as_str(), &mut server.links, line, except);
+                flood(&mut transport.event_loop(), server, line, except);
             }
             Effect::Violation(why) => return Err(why),
             Effect::Reply(_) | Effect::Ask { .. } => unreachable!("only clients are answered"),
