@@ -16,7 +16,7 @@ use std::rc::Rc;
 use super::inquiries::Asker;
 use super::limits::{CLIENT_LINE, HELD_REPLIES, IDLE_TIME, LINE_TIME, OUTSTANDING, REFUSED_COPY, STALL_TIME};
 use super::replies::{Answered, Replies};
-use super::{ServerId, Servers, peer};
+use super::{ServerId, Servers, neighbours};
 use crate::event_loop::{ConnId, Loop, Lost};
 use crate::herd::node::{Effect, Origin};
 use crate::herd::timestamp::Timestamp;
@@ -79,7 +79,7 @@ impl Client {
         let mut said = None;
         for effect in effects.iter() {
             match effect {
-                Effect::Flood { line, except } => peer::flood(event_loop, server, line, except),
+                Effect::Flood { line, except } => neighbours::flood(event_loop, server, line, except),
                 // A line is answered once, so what is said here replaces nothing.
                 Effect::Reply(reply) => said = self.in_order(Cow::Borrowed(reply)),
                 Effect::Ask { report, position, radius, bound } => {

@@ -12,14 +12,17 @@
 
 mod client;
 mod clients;
+mod contact;
 mod inquiries;
 pub mod limits;
 mod links;
 mod lookup;
+mod neighbours;
 mod peer;
 mod replies;
 mod session;
 mod standin;
+mod style;
 mod trust;
 
 use std::io;
@@ -36,8 +39,6 @@ pub use self::trust::{Provider, TrustError};
 use self::clients::Clients;
 use self::links::{Link, Links};
 use self::lookup::Lookups;
-use self::peer::Peer;
-use self::session::Session;
 
 /// The servers of this process and what they share: the state of the loop.
 pub struct Servers {
@@ -97,7 +98,7 @@ impl Servers {
                 name: name.clone(),
                 herd: topology.herd().to_owned(),
                 node: Node::new(name.clone(), dice.u64(..)),
-                links: Links::new(name.clone(), neighbours(topology, name)),
+                links: Links::new(name.clone(), neighbours_of(topology, name)),
                 limits: *topology.limits(),
                 addresses: [(Door::Clients, place.clients), (Door::Peers, place.peers)],
                 listeners: Vec::new(),
@@ -121,11 +122,8 @@ impl Servers {
             }
         }
         // Once all listen: neighbours in this process are there at the first try.
-        for (index, server) in self.each.iter_mut().enumerate() {
-            let id = ServerId(index);
-            for neighbour in server.links.ids() {
-                peer::dial(event_loop, server, id, neighbour);
-            }
+        for index in 0..self.each.len() {
+            neighbours::dial_all(event_loop, self, ServerId(index));
         }
     }
 
@@ -135,9 +133,9 @@ impl Servers {
         if !matches!(self.stage, Stage::Serving) {
             return;
         }
-        for (index, server) in self.each.iter_mut().enumerate() {
-            let name = server.name.clone();
-            peer::set_neighbours(event_loop, server, ServerId(index), neighbours(topology, &name));
+        for index in 0..self.each.len() {
+            let neighbours = neighbours_of(topology, &self.each[index].name);
+            neighbours::set(event_loop, self, ServerId(index), neighbours);
         }
     }
 
@@ -236,8 +234,8 @@ impl Servers {
 }
 
 /// Whom a server has links with, and where they listen for it.
-fn neighbours(topology: &Topology, name: &ServerName) -> impl Iterator<Item = (ServerName, SocketAddr)> {
-    topology.neighbours(name).map(|neighbour| (neighbour.name.clone(), neighbour.peers))
+fn neighbours_of(topology: &Topology, name: &ServerName) -> Vec<(ServerName, SocketAddr)> {
+    topology.neighbours(name).map(|neighbour| (neighbour.name.clone(), neighbour.peers)).collect()
 }
 
 /// What makes protocols for those who come in by one address.
@@ -249,8 +247,8 @@ struct Entrance {
 impl ProtocolFactory<Servers> for Entrance {
     fn protocol(&mut self, _: &mut Servers) -> Box<dyn Protocol<Servers>> {
         match self.door {
-            Door::Clients => Box::new(Session::new(self.server)),
-            Door::Peers => Box::new(Peer::accepted(self.server)),
+            Door::Clients => style::client(self.server),
+            Door::Peers => style::peer(self.server),
         }
     }
 

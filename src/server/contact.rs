@@ -1,0 +1,271 @@
+//! One conversation with a neighbour, or with somebody who wants to be one, whatever the style that holds it.
+//!
+//! - Nothing is accepted before a good HERD: the right version and herd, a neighbour's name, the one that was dialled.
+//! - Of two connections to one neighbour `links` says which one stays. The other is retired: see `neighbours`.
+//! - What a function here returns is to be sent, at once; the log says already that it was. After a [`Parting`] nothing
+//!   counts any more.
+//! - Whoever [comes](Contact::meet), or was dialled, must be seen off with [`Contact::farewell`].
+//!
+//! How bytes come and go, and for how long that may take, is the style's: `peer`. Repair of what a neighbour missed belongs
+//! here, at link-up and in [`Contact::caught_up`].
+
+use super::limits::{SILENCE_TIME, STRANGERS};
+use super::links::{Dialled, Joined, Link};
+use super::{ServerId, Servers, neighbours};
+use crate::event_loop::{ConnId, Loop, Lost};
+use crate::herd::link::{self, Hello, LinkLine};
+use crate::herd::node::{Effect, NeighbourId, Origin};
+use crate::herd::timestamp::Timestamp;
+use crate::wire::escaped::Escaped;
+
+/// Who the other end is, as far as is known.
+pub(super) struct Contact {
+    server: ServerId,
+    dialled: Dialled,
+    phase: Phase,
+}
+
+/// How far the conversation is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Phase {
+    /// We expect HERD, from this neighbour if we dialled it.
+    Hello(Option<NeighbourId>),
+    /// It is the link to this neighbour, or was until a better one came.
+    Up(NeighbourId),
+    /// ERR was said, by them or by us, for this reason; nothing counts any more.
+    Over(Option<NeighbourId>, String),
+}
+
+/// How a conversation ends.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Parting {
+    /// They have said ERR: it is to be closed.
+    Theirs,
+    /// This ERR is to be sent; then it is to be closed, slowly, as they may be talking.
+    Ours(Vec<u8>),
+}
+
+impl Contact {
+    /// With whoever has connected to us.
+    pub(super) fn accepted(server: ServerId) -> Self {
+        Self { server, dialled: Dialled::ByThem, phase: Phase::Hello(None) }
+    }
+
+    /// With the neighbour that we connect to.
+    pub(super) fn dialled(server: ServerId, neighbour: NeighbourId) -> Self {
+        Self { server, dialled: Dialled::ByUs, phase: Phase::Hello(Some(neighbour)) }
+    }
+
+    pub(super) fn phase(&self) -> &Phase {
+        &self.phase
+    }
+
+    /// The connection stands. Our HERD; or `None` if it may not stay, as too many wait at the door.
+    pub(super) fn meet(&mut self, servers: &mut Servers, id: ConnId) -> Option<Vec<u8>> {
+        let server = servers.server(self.server);
+        if self.dialled == Dialled::ByThem {
+            server.strangers += 1;
+            if server.strangers > STRANGERS {
+                self.phase = Phase::Over(None, format!("{STRANGERS} others have not said HERD either"));
+                return None;
+            }
+        }
+        let hello = Hello {
+            version: Hello::VERSION,
+            herd: server.herd.as_bytes(),
+            server: server.name.as_str().as_bytes(),
+            software: env!("CARGO_PKG_VERSION").as_bytes(),
+        };
+        let mut line = Vec::new();
+        hello.write(&mut line);
+        neighbours::note(server.name.as_str(), id, &line);
+        Some(line)
+    }
+
+    /// Carries out one line, if it has a place here; the answer, if there is one.
+    pub(super) fn obey(
+        &mut self,
+        event_loop: &mut Loop<'_, Servers>,
+        servers: &mut Servers,
+        id: ConnId,
+        line: &[u8],
+    ) -> Result<Option<&'static [u8]>, Parting> {
+        log::debug!(target: servers.name(self.server), "{id} < {}", Escaped(line));
+        match (&self.phase, LinkLine::parse(line)) {
+            (Phase::Over(..), _) => {}
+            (phase, LinkLine::Err(why)) => {
+                let why = format!("its other end says: {}", Escaped(why));
+                self.phase = Phase::Over(phase.neighbour(), why);
+                return Err(Parting::Theirs);
+            }
+            (Phase::Hello(expected), LinkLine::Hello(hello)) => {
+                match self.greet(event_loop, servers, id, *expected, &hello) {
+                    Ok(neighbour) => {
+                        servers.server(self.server).strangers -= u32::from(expected.is_none());
+                        self.phase = Phase::Up(neighbour);
+                    }
+                    Err(why) => return Err(self.refuse(servers, id, &why)),
+                }
+            }
+            (Phase::Hello(_), _) => return Err(self.refuse(servers, id, "the first line must be HERD")),
+            (Phase::Up(neighbour), LinkLine::Report(line)) => {
+                if let Err(why) = self.learn(event_loop, servers, *neighbour, line) {
+                    return Err(self.refuse(servers, id, why));
+                }
+            }
+            (Phase::Up(_), LinkLine::Ping) => {
+                // One that does not read gets no answers either; once it reads, what waits for it tells that we live.
+                if event_loop.transport(id).is_some_and(|transport| !transport.is_writing_paused()) {
+                    return Ok(Some(self.say(servers, id, link::PONG)));
+                }
+            }
+            (Phase::Up(neighbour), LinkLine::Pong) => servers.server(self.server).links.prove(*neighbour),
+            // What a newer server offers.
+            (Phase::Up(_), LinkLine::Digest(_)) => {}
+            (Phase::Up(_), LinkLine::Hello(_) | LinkLine::Unknown(_)) => {
+                return Err(self.refuse(servers, id, "this line has no place here"));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Ends it, for this reason; also for one of those at the end of this file.
+    pub(super) fn refuse(&mut self, servers: &Servers, id: ConnId, why: &str) -> Parting {
+        let name = servers.name(self.server);
+        // Of a neighbour that we dial again and again `neighbours` complains, once.
+        if !matches!(self.phase, Phase::Hello(Some(_))) {
+            // Both ends dial: one connection too many is nobody's fault.
+            let level = if why == DUPLICATE { log::Level::Info } else { log::Level::Warn };
+            log::log!(target: name, level, "{id} is closed: {why}");
+        }
+        self.phase = Phase::Over(self.phase.neighbour(), why.to_owned());
+        Parting::Ours(neighbours::err(name, id, why))
+    }
+
+    /// It is silent: the question whether it is there.
+    pub(super) fn ping(&self, servers: &Servers, id: ConnId) -> &'static [u8] {
+        self.say(servers, id, link::PING)
+    }
+
+    /// It was silent for [`SILENCE_TIME`], and must go, without a word.
+    pub(super) fn log_silence(&self, servers: &Servers, id: ConnId) {
+        log::warn!(target: servers.name(self.server), "{id} is dropped: silent for {SILENCE_TIME:?}");
+    }
+
+    /// It reads again: reports to it are no longer dropped.
+    pub(super) fn caught_up(&self, servers: &mut Servers, id: ConnId) {
+        let Phase::Up(neighbour) = self.phase else { return };
+        let server = servers.server(self.server);
+        if let Link::Up { connection, lagging, .. } = &mut server.links.get_mut(neighbour).link
+            && *connection == id
+            && std::mem::take(lagging)
+        {
+            log::info!(target: server.name.as_str(), "{id} has caught up");
+        }
+    }
+
+    /// The connection is gone, or was not made.
+    pub(super) fn farewell(&self, event_loop: &mut Loop<'_, Servers>, servers: &mut Servers, lost: Lost) {
+        let why = match (&self.phase, &lost.why) {
+            (Phase::Over(_, why), _) => format!(": {why}"),
+            (_, Some(error)) => format!(": {error}"),
+            (_, None) => String::new(),
+        };
+        match self.phase.neighbour() {
+            Some(neighbour) => neighbours::left(event_loop, servers, self.server, neighbour, lost.id, why),
+            None => {
+                let server = servers.server(self.server);
+                server.strangers -= 1;
+                let name = server.name.as_str();
+                let from = lost.peer.map_or_else(String::new, |peer| peer.to_string());
+                log::info!(target: name, "{} of a stranger at {from} is gone{why}", lost.id);
+            }
+        }
+        servers.leave_if_done(event_loop);
+    }
+
+    /// Compares a HERD with what it must say, and settles which connection is the link.
+    fn greet(
+        &self,
+        event_loop: &mut Loop<'_, Servers>,
+        servers: &mut Servers,
+        id: ConnId,
+        expected: Option<NeighbourId>,
+        hello: &Hello<'_>,
+    ) -> Result<NeighbourId, String> {
+        let server = servers.server(self.server);
+        let who = Escaped(hello.server);
+        let own = &server.name;
+        if hello.version != Hello::VERSION {
+            return Err(format!("{own} speaks version {}, not {}", Hello::VERSION, hello.version));
+        }
+        if hello.herd != server.herd.as_bytes() {
+            return Err(format!("{own} is of the herd {}, not {}", server.herd, Escaped(hello.herd)));
+        }
+        if hello.server == own.as_str().as_bytes() {
+            return Err(format!("{own} does not talk with itself"));
+        }
+        let neighbour = server.links.find(hello.server).ok_or_else(|| format!("{own} has no link with {who}"))?;
+        if expected.is_some_and(|expected| expected != neighbour) {
+            return Err(format!("{own} dialled somebody else, not {who}"));
+        }
+        let joined = server.links.join(neighbour, id, self.dialled);
+        if joined == Joined::Duplicate {
+            return Err(DUPLICATE.to_owned());
+        }
+        log::info!(target: own.as_str(), "{id} is the link to {who} (version {})", Escaped(hello.software));
+        if let Joined::Instead(old) = joined {
+            neighbours::retire(event_loop, own.as_str(), old, DUPLICATE);
+        }
+        Ok(neighbour)
+    }
+
+    /// Takes in a report, and passes it on if it is news.
+    fn learn(
+        &self,
+        event_loop: &mut Loop<'_, Servers>,
+        servers: &mut Servers,
+        neighbour: NeighbourId,
+        line: &[u8],
+    ) -> Result<(), &'static str> {
+        let Servers { each, effects, .. } = servers;
+        let server = &mut each[self.server.0];
+        let now = Timestamp::from(event_loop.wall_clock());
+        effects.clear();
+        server.node.handle(Origin::Neighbour(neighbour), line, now, effects);
+        for effect in effects.iter() {
+            match effect {
+                Effect::Flood { line, except } => neighbours::flood(event_loop, server, line, except),
+                Effect::Violation(why) => return Err(why),
+                Effect::Reply(_) | Effect::Ask { .. } => unreachable!("only clients are answered"),
+            }
+        }
+        server.links.prove(neighbour);
+        Ok(())
+    }
+
+    fn say(&self, servers: &Servers, id: ConnId, line: &'static [u8]) -> &'static [u8] {
+        neighbours::note(servers.name(self.server), id, line);
+        line
+    }
+}
+
+impl Phase {
+    fn neighbour(&self) -> Option<NeighbourId> {
+        match self {
+            Self::Hello(neighbour) | Self::Over(neighbour, _) => *neighbour,
+            Self::Up(neighbour) => Some(*neighbour),
+        }
+    }
+}
+
+/// A line has no end within its limit.
+pub(super) const TOO_LONG: &str = "the line is too long";
+
+/// A line has no end within its time.
+pub(super) const TOO_SLOW: &str = "the line is not complete";
+
+/// HERD did not come within its time.
+pub(super) const NO_HELLO: &str = "there was no HERD";
+
+const DUPLICATE: &str = "another connection is the link";

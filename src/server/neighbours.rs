@@ -1,0 +1,151 @@
+//! What a server does about its neighbours: it dials them, for ever, floods reports, and lets go of links it does not need.
+//!
+//! - A link that is *retired* is told ERR and ended by the neighbour; what it had sent before is taken in, so that no report
+//!   is lost. It has a while for that.
+//! - A neighbour that does not keep up (its write buffer is over the mark) is not queued for: reports to it are dropped
+//!   until it has caught up.
+//! - A lost link is dialled again for ever; that a neighbour is down is said once, not every second.
+//!
+//! What is said on one connection is `contact`'s business.
+
+use std::net::SocketAddr;
+
+use super::contact::Contact;
+use super::limits::{GOODBYE_TIME, RETIRED_TIME};
+use super::links::{ChangeKind, Link, Neighbour};
+use super::{Server, ServerId, Servers, style};
+use crate::event_loop::{ConnId, Loop};
+use crate::herd::link;
+use crate::herd::name::ServerName;
+use crate::herd::node::NeighbourId;
+use crate::wire::escaped::Escaped;
+
+/// Connects to all neighbours of a server.
+pub(super) fn dial_all(event_loop: &mut Loop<'_, Servers>, servers: &mut Servers, id: ServerId) {
+    for neighbour in servers.server(id).links.ids() {
+        dial(event_loop, servers, id, neighbour);
+    }
+}
+
+/// Takes over who a server's neighbours are, and where.
+pub(super) fn set(
+    event_loop: &mut Loop<'_, Servers>,
+    servers: &mut Servers,
+    id: ServerId,
+    neighbours: impl IntoIterator<Item = (ServerName, SocketAddr)>,
+) {
+    for change in servers.server(id).links.set(neighbours) {
+        let server = servers.server(id);
+        let Neighbour { name: who, address, .. } = server.links.get(change.neighbour);
+        let name = server.name.as_str();
+        match change.kind {
+            ChangeKind::New => log::info!(target: name, "{who} at {address} is a neighbour now"),
+            ChangeKind::Moved => log::info!(target: name, "{who} has moved to {address}"),
+            ChangeKind::Gone => log::info!(target: name, "{who} is no neighbour any more"),
+        }
+        match (change.old, change.kind) {
+            (Link::Up { connection, .. }, ChangeKind::Moved) => {
+                retire(event_loop, name, connection, "the topology has another address");
+            }
+            (Link::Up { connection, .. }, _) => {
+                if let Some(mut old) = event_loop.transport(connection) {
+                    old.write(&err(name, connection, &format!("{who} is no neighbour of {name} any more")));
+                    old.close_slowly(GOODBYE_TIME);
+                }
+            }
+            // Nothing is agreed on yet.
+            (Link::Dialling(connection), _) => {
+                if let Some(mut old) = event_loop.transport(connection) {
+                    old.abort();
+                }
+            }
+            (Link::Down | Link::Former, _) => {}
+        }
+        if change.kind != ChangeKind::Gone {
+            dial(event_loop, servers, id, change.neighbour);
+        }
+    }
+}
+
+/// Says an AT line on every link but one.
+pub(super) fn flood(event_loop: &mut Loop<'_, Servers>, server: &mut Server, line: &[u8], except: Option<NeighbourId>) {
+    let Server { name, links, .. } = server;
+    let name = name.as_str();
+    for (neighbour, connection, lagging) in links.up() {
+        if Some(neighbour) == except {
+            continue;
+        }
+        let Some(mut transport) = event_loop.transport(connection) else { continue };
+        if transport.is_writing_paused() {
+            if !std::mem::replace(lagging, true) {
+                log::warn!(target: name, "{connection} does not keep up: reports to it are dropped");
+            }
+            continue;
+        }
+        transport.write(line);
+        note(name, connection, line);
+    }
+}
+
+/// Tells the neighbour why a connection is no longer wanted; what it sent before it ends it is taken in.
+pub(super) fn retire(event_loop: &mut Loop<'_, Servers>, name: &str, id: ConnId, why: &str) {
+    let Some(mut old) = event_loop.transport(id) else { return };
+    log::info!(target: name, "{id} is retired: {why}");
+    old.write(&err(name, id, why));
+    event_loop.call_later(RETIRED_TIME, move |event_loop, _| {
+        if let Some(mut old) = event_loop.transport(id) {
+            old.close();
+        }
+    });
+}
+
+/// A connection with a neighbour is gone: says so, and dials again if nothing else leads there.
+pub(super) fn left(
+    event_loop: &mut Loop<'_, Servers>,
+    servers: &mut Servers,
+    id: ServerId,
+    neighbour: NeighbourId,
+    connection: ConnId,
+    why: String,
+) {
+    let draining = servers.is_draining();
+    let jitter = servers.dice.f64();
+    let server = servers.server(id);
+    let name = server.name.as_str();
+    let other = server.links.get_mut(neighbour);
+    if other.link != Link::Dialling(connection) {
+        log::info!(target: name, "{connection} with {} is gone{why}", other.name);
+    } else if other.complaint != why {
+        let (who, address) = (&other.name, other.address);
+        log::warn!(target: name, "no link to {who} at {address}{why}; it is dialled again and again");
+        other.complaint = why;
+    }
+    if let Some(pause) = server.links.leave(neighbour, connection, jitter)
+        && !draining
+    {
+        event_loop.call_later(pause, move |event_loop, servers| {
+            if servers.server(id).links.get(neighbour).link == Link::Down && !servers.is_draining() {
+                dial(event_loop, servers, id, neighbour);
+            }
+        });
+    }
+}
+
+/// The line that says why we close, logged as said.
+pub(super) fn err(name: &str, id: ConnId, why: &str) -> Vec<u8> {
+    let mut line = Vec::new();
+    link::write_err(&mut line, why);
+    note(name, id, &line);
+    line
+}
+
+/// Logs a line that is said, given with its `\n`.
+pub(super) fn note(name: &str, id: ConnId, line: &[u8]) {
+    log::debug!(target: name, "{id} > {}", Escaped(line.trim_ascii_end()));
+}
+
+fn dial(event_loop: &mut Loop<'_, Servers>, servers: &mut Servers, id: ServerId, neighbour: NeighbourId) {
+    let address = servers.server(id).links.get(neighbour).address;
+    let connection = style::dial(event_loop, address, Contact::dialled(id, neighbour));
+    servers.server(id).links.get_mut(neighbour).link = Link::Dialling(connection);
+}
