@@ -10,7 +10,8 @@
 //!
 //! ```text
 //! socket -> driver/sockets -> event_loop/channel (plaintext) -> wire/lines -> herd/command -> herd/node (herd/directory) -> [Effect]
-//!        -> server/session: Transport::write (reply) | server/peer (flood) | server/lookup (a question to Places)
+//!        -> server/client -> server/session (reply) | server/neighbours (flood) | server/lookups (a question to Places)
+//!        -> event_loop/transport: Transport::write
 //!        -> event_loop/channel -> driver/sockets -> socket
 //! ```
 //!
@@ -57,7 +58,8 @@
 //! 4. [`driver`]: [`Sockets`](driver::Sockets), which makes the turns, with `stream`, `connected`, `attempts` and `listening`
 //!    (and `socket_file`); `signals`; `pool`, and on it `resolver` and `executor`; [`sim`](driver::sim), the same for tests,
 //!    without a network.
-//! 5. [`server`]: `session`, `peer`, `lookup`, and the limits.
+//! 5. [`server`]: `client` with `replies`, and `session`, which serves one in callbacks; `contact`, `neighbours` with `links`,
+//!    and `peer`; `lookups` with `inquiries`, and `lookup`; the limits.
 //! 6. [`places`]: questions, answers, and the built-in data that stands in for Google.
 //! 7. [`cli`]: how it is started, and the demo.
 //!

@@ -1,7 +1,7 @@
 //! Who a server's neighbours are, which connection leads to each, and when to dial again. No I/O.
 //!
 //! There is one link per edge. Both ends dial, so there may be two connections for a while; both ends keep the one that
-//! the smaller name dialled, and the other one is retired without losing what is on its way (see `peer`).
+//! the smaller name dialled, and the other one is retired without losing what is on its way (see `neighbours`).
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -1,13 +1,18 @@
 //! The bridge: the herd's protocols on the event loop. [`Servers`] is the loop's state.
 //!
-//! A process runs one server or several on one loop, so the state holds them all, and each protocol knows whose it is:
-//! - `client`: what happens to a client: lines in, replies out in order (`replies`); in callbacks: `session`.
-//! - `peer`: a neighbour's connection; which one is the link of an edge, and when to dial again, `links` knows.
-//! - `lookup`: a connection to Places; who asked what, `inquiries` knows.
+//! A process runs one server or several on one loop, so the state holds them all, and each conversation knows whose it is:
+//! - `client`: what happens to a client, how many there may be (`clients`), and its replies in order (`replies`).
+//! - `contact`: what is said on a neighbour's connection; `neighbours`: what a server does about its neighbours; which
+//!   connection is the link of an edge, and when to dial again, `links` knows.
+//! - `lookups`: questions to Places and the connections for them; who asked what, `inquiries` knows.
 //! - `standin`: the built-in Places, a server like any other.
 //!
+//! Those say what happens, and to whom; they read and write no connection of their own. How bytes come and go, and how long
+//! that may take, is style: `session` (a client), `peer` (a neighbour) and `lookup` (Places) do it in callbacks, and `style`
+//! hands the connections to them.
+//!
 //! What is decided is decided below (`herd`, `wire`, `places`); here it is carried out: the effects of a line become
-//! writes, floods and questions. Limits stand in [`limits`]. Repair of links (the DIGEST lines) belongs into `peer`, and
+//! writes, floods and questions. Limits stand in [`limits`]. Repair of links (the DIGEST lines) belongs into `contact`, and
 //! mutual TLS between servers into `trust`; neither exists yet, so peers must be on loopback.
 
 mod client;
@@ -17,6 +22,7 @@ mod inquiries;
 pub mod limits;
 mod links;
 mod lookup;
+mod lookups;
 mod neighbours;
 mod peer;
 mod replies;
@@ -38,7 +44,7 @@ pub use self::trust::{Provider, TrustError};
 
 use self::clients::Clients;
 use self::links::{Link, Links};
-use self::lookup::Lookups;
+use self::lookups::Lookups;
 
 /// The servers of this process and what they share: the state of the loop.
 pub struct Servers {

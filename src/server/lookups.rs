@@ -1,0 +1,414 @@
+//! Questions to Places, each answered within its deadline, one way or another; whatever the style that asks them.
+//!
+//! - At most [`LOOKUPS`] connections; one question on each at a time. A connection that is free is used again.
+//! - A kept connection that ends before it says anything to a question costs the question nothing: it is asked again on
+//!   another one. Only a connection that has answered before can do that, so it happens at most once for each that is kept.
+//! - A connection on which something comes unasked is dropped, lest it be taken for an answer. Asked is what was
+//!   [fetched](Lookups::request) to be sent.
+//! - Whatever goes wrong, the client gets Google-shaped JSON; what exactly went wrong is for the log. The key is in neither.
+//!
+//! Who asked what, and who waits, `inquiries` knows. How bytes come and go, and how long a connection is kept, is the style's:
+//! `lookup`.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use super::inquiries::{Asker, Inquiries, Opened};
+use super::limits::{LOOKUP_TIME, LOOKUPS};
+use super::replies::Answered;
+use super::trust::{Provider, Upstream};
+use super::{Servers, standin, style};
+use crate::event_loop::{ConnId, Loop, Lost};
+use crate::herd::command::Radius;
+use crate::herd::position::Position;
+use crate::places::answer::Answer;
+use crate::places::question::Question;
+use crate::wire::escaped::Escaped;
+use crate::wire::http::{HttpError, Limits, Status};
+use crate::wire::http_response::{Response, ResponseDecoder};
+
+/// All questions and connections of the process.
+pub(super) struct Lookups {
+    provider: Provider,
+    /// `None` until the stand-in listens.
+    upstream: Option<Upstream>,
+    inquiries: Inquiries,
+    connections: HashMap<ConnId, Connection>,
+    /// Those that are kept and have no question.
+    idle: Vec<ConnId>,
+}
+
+/// One connection to Places.
+struct Connection {
+    errand: Option<Errand>,
+    /// How many questions it has answered.
+    answered: u32,
+    decoder: ResponseDecoder,
+}
+
+/// A question that a connection has.
+struct Errand {
+    question: Question,
+    stage: Stage,
+}
+
+/// How far it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stage {
+    /// Its request was not fetched.
+    Given,
+    /// Its request is on the way.
+    Asked,
+    /// Its answer has begun to come.
+    Answering,
+}
+
+/// What becomes of a connection on which something has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Heard {
+    /// The answer goes on.
+    Part,
+    /// It was the end of the answer, and the connection is kept. It may have its next question already.
+    Kept,
+    /// It was the end of the answer, and the connection is to be closed.
+    Last,
+    /// It was no answer: the connection is to be aborted.
+    Nonsense,
+}
+
+impl Lookups {
+    pub(super) fn new(provider: Provider) -> Self {
+        Self {
+            provider,
+            upstream: None,
+            inquiries: Inquiries::default(),
+            connections: HashMap::new(),
+            idle: Vec::new(),
+        }
+    }
+
+    pub(super) fn start(&mut self, event_loop: &mut Loop<'_, Servers>) {
+        match &self.provider {
+            Provider::Google(upstream) => self.upstream = Some(upstream.clone()),
+            Provider::Embedded(identity) => standin::listen(event_loop, identity),
+        }
+    }
+
+    /// The stand-in listens: questions can be asked.
+    pub(super) fn found(&mut self, event_loop: &mut Loop<'_, Servers>, upstream: Upstream) {
+        self.upstream = Some(upstream);
+        self.pump(event_loop);
+    }
+
+    /// Asks what is near; the asker's session is woken when the answer has come. If too many wait, the answer is this one.
+    pub(super) fn ask(
+        &mut self,
+        event_loop: &mut Loop<'_, Servers>,
+        position: &Position<'_>,
+        radius: Radius,
+        asker: Asker,
+    ) -> Result<(), Answer> {
+        let mut metres = Vec::new();
+        radius.write_metres(&mut metres);
+        let question = Question::new(position.latitude(), position.longitude(), &metres)
+            .expect("a position and a radius are decimal numbers");
+        let name = asker.server.clone();
+        let session = asker.session;
+        let opened = self.inquiries.open(&question, asker);
+        log::debug!(target: name.as_str(), "{session} asks Places {question} ({opened:?})");
+        match opened {
+            Opened::Joined => {}
+            Opened::Waiting => {
+                let late = question.clone();
+                let deadline = event_loop.call_later(LOOKUP_TIME, move |event_loop, servers: &mut Servers| {
+                    servers.lookups.give_up(event_loop, &late);
+                });
+                self.inquiries.set_deadline(&question, deadline);
+                self.pump(event_loop);
+            }
+            Opened::Refused => {
+                log::warn!(target: name.as_str(), "{session} asks Places {question}: too many questions wait");
+                return Err(Answer::unknown_error("Too many questions are waiting for Places. Ask again later."));
+            }
+        }
+        Ok(())
+    }
+
+    /// What has come for a session.
+    pub(super) fn take_answers(&mut self, session: ConnId) -> Vec<Answered> {
+        self.inquiries.take_answers(session)
+    }
+
+    /// A session that was owed answers has gone: they are not kept, and what nobody else waits for is not asked.
+    pub(super) fn forget(&mut self, event_loop: &mut Loop<'_, Servers>, session: ConnId) {
+        self.inquiries.take_answers(session);
+        for deadline in self.inquiries.abandon(|session| event_loop.transport(session).is_some()) {
+            event_loop.cancel(deadline);
+        }
+    }
+
+    /// What a connection is to ask now, to be sent at once: called when it was made, and when it is woken. `None` if there is
+    /// nothing new.
+    pub(super) fn request(&mut self, id: ConnId) -> Option<Vec<u8>> {
+        let errand = self.connections.get_mut(&id)?.errand.as_mut().filter(|errand| errand.stage == Stage::Given)?;
+        errand.stage = Stage::Asked;
+        Some(self.upstream.as_ref()?.request(&errand.question))
+    }
+
+    /// Something has come on a connection.
+    pub(super) fn hear(&mut self, event_loop: &mut Loop<'_, Servers>, id: ConnId, data: &[u8]) -> Heard {
+        let decoded = match self.connections.get_mut(&id) {
+            Some(Connection { errand: Some(errand), decoder, .. }) if errand.stage != Stage::Given => {
+                errand.stage = Stage::Answering;
+                decoder.decode(data)
+            }
+            // What comes before the next question must not be taken for its answer.
+            _ => {
+                log::info!(target: TARGET, "{id} is dropped: Places speaks unasked");
+                return Heard::Nonsense;
+            }
+        };
+        match decoded {
+            Ok(Status::Partial) => Heard::Part,
+            Ok(Status::Complete { mut message, consumed }) => {
+                // Who says more than was asked is not asked again.
+                message.keep_alive &= consumed == data.len();
+                self.responded(event_loop, id, message)
+            }
+            Err(error) => {
+                self.garbled(event_loop, id, error);
+                Heard::Nonsense
+            }
+        }
+    }
+
+    /// The other end of a connection will say nothing more; it is to be closed.
+    pub(super) fn hear_end(&mut self, event_loop: &mut Loop<'_, Servers>, id: ConnId) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        let decoder = std::mem::replace(&mut connection.decoder, decoder());
+        match decoder.finish() {
+            Ok(response) => drop(self.responded(event_loop, id, response)),
+            Err(HttpError::Silent) => {}
+            Err(error) => self.garbled(event_loop, id, error),
+        }
+    }
+
+    /// A connection is gone, or was not made.
+    pub(super) fn lost(&mut self, event_loop: &mut Loop<'_, Servers>, lost: Lost) {
+        let Lost { id, why, .. } = lost;
+        self.idle.retain(|idle| *idle != id);
+        let Some(Connection { errand, answered, .. }) = self.connections.remove(&id) else { return };
+        match errand {
+            None => {}
+            // It was kept too long; that is nobody's fault.
+            Some(Errand { question, stage: Stage::Given | Stage::Asked }) if answered > 0 => {
+                self.inquiries.ask_again(question);
+            }
+            Some(Errand { question, .. }) => {
+                let detail = why.map_or_else(|| "the connection ended".to_owned(), |error| error.to_string());
+                self.fail(event_loop, &question, "Places could not be reached.", &detail);
+            }
+        }
+        self.pump(event_loop);
+    }
+
+    /// Gives waiting questions to connections, old or new.
+    fn pump(&mut self, event_loop: &mut Loop<'_, Servers>) {
+        while let Some(upstream) = &self.upstream
+            && (!self.idle.is_empty() || self.connections.len() < LOOKUPS)
+            && let Some(question) = self.inquiries.next()
+        {
+            let kept = std::iter::from_fn(|| self.idle.pop()).find(|id| event_loop.transport(*id).is_some());
+            let id = match kept {
+                Some(id) => {
+                    event_loop.wake(id);
+                    id
+                }
+                None => style::connect(event_loop, upstream),
+            };
+            let connection =
+                self.connections.entry(id).or_insert(Connection { errand: None, answered: 0, decoder: decoder() });
+            connection.errand = Some(Errand { question, stage: Stage::Given });
+        }
+    }
+
+    /// A question has taken too long.
+    fn give_up(&mut self, event_loop: &mut Loop<'_, Servers>, question: &Question) {
+        let is_asked =
+            |connection: &Connection| connection.errand.as_ref().is_some_and(|errand| errand.question == *question);
+        if let Some((id, connection)) = self.connections.iter_mut().find(|(_, connection)| is_asked(connection)) {
+            // What it would say now nobody waits for.
+            connection.errand = None;
+            if let Some(mut transport) = event_loop.transport(*id) {
+                transport.abort();
+            }
+        }
+        let detail = format!("no answer within {LOOKUP_TIME:?}");
+        self.fail(event_loop, question, "Places took too long to answer.", &detail);
+    }
+
+    /// Hands an UNKNOWN_ERROR to all who asked: `message` is for them, `detail` for the log.
+    fn fail(&mut self, event_loop: &mut Loop<'_, Servers>, question: &Question, message: &str, detail: &str) {
+        self.answer_all(event_loop, question, Answer::unknown_error(message), detail);
+    }
+
+    /// Hands the answer to all who asked; `detail` is what the log says of an UNKNOWN_ERROR.
+    fn answer_all(&mut self, event_loop: &mut Loop<'_, Servers>, question: &Question, answer: Answer, detail: &str) {
+        let Some((askers, deadline)) = self.inquiries.close(question) else { return };
+        if let Some(deadline) = deadline {
+            event_loop.cancel(deadline);
+        }
+        let answer = Rc::new(answer);
+        // It is Places that says it: it may be anything.
+        let status = answer.status().as_bytes();
+        let shown = Escaped(&status[..status.len().min(STATUS_SHOWN)]);
+        for asker in askers {
+            let (name, session) = (asker.server.as_str(), asker.session);
+            if answer.status() == Answer::UNKNOWN_ERROR {
+                log::warn!(target: name, "{session} gets no places {question}: {detail}");
+            } else {
+                log::info!(target: name, "{session} gets places {question}: {shown}");
+            }
+            // One that has gone wants nothing.
+            if event_loop.transport(session).is_some() {
+                self.inquiries.deliver(&asker, &answer);
+                event_loop.wake(session);
+            }
+        }
+    }
+
+    /// An answer is whole; says what becomes of its connection.
+    fn responded(&mut self, event_loop: &mut Loop<'_, Servers>, id: ConnId, response: Response) -> Heard {
+        let Some(connection) = self.connections.get_mut(&id) else { return Heard::Last };
+        connection.answered += 1;
+        let Some(Errand { question, .. }) = connection.errand.take() else { return Heard::Last };
+        let status = response.status;
+        match Answer::read(response.body) {
+            Ok(answer) => self.answer_all(event_loop, &question, answer, "Places says so itself"),
+            Err(nonsense) => {
+                let detail = format!("HTTP {status}: {nonsense}");
+                self.fail(event_loop, &question, "Places gave an answer that makes no sense.", &detail);
+            }
+        }
+        if response.keep_alive {
+            self.idle.push(id);
+        }
+        self.pump(event_loop);
+        if response.keep_alive { Heard::Kept } else { Heard::Last }
+    }
+
+    fn garbled(&mut self, event_loop: &mut Loop<'_, Servers>, id: ConnId, error: HttpError) {
+        let errand = self.connections.get_mut(&id).and_then(|connection| connection.errand.take());
+        if let Some(Errand { question, .. }) = errand {
+            let message = "Places gave an answer that is cut short or malformed.";
+            self.fail(event_loop, &question, message, &error.to_string());
+        }
+    }
+}
+
+fn decoder() -> ResponseDecoder {
+    ResponseDecoder::new(Limits::default())
+}
+
+/// Whose lines in the log are no server's, but about a connection to Places.
+const TARGET: &str = "proxy_herd::server::lookup";
+
+/// How much of a status is logged, in bytes.
+const STATUS_SHOWN: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::net::SocketAddr;
+    use std::time::{Instant, SystemTime};
+
+    use super::*;
+    use crate::event_loop::{Endpoints, EventLoop, Request};
+    use crate::herd::topology::{Topology, Url};
+    use crate::places::question::Key;
+
+    /// A herd of one and its client, which has said where it is and asked what is near.
+    struct Scene {
+        event_loop: EventLoop<Servers>,
+        client: ConnId,
+    }
+
+    impl Scene {
+        fn new() -> Self {
+            let topology = Topology::built_in();
+            let url = Url::parse("http://127.0.0.1:9999").expect("a URL");
+            let provider = Provider::google(url, Key::new("k").expect("a key"), None).expect("no TLS is needed");
+            let servers = Servers::new(&topology, &[topology.servers()[0].name.clone()], provider, 7);
+            let mut event_loop = EventLoop::new(servers, Instant::now(), SystemTime::UNIX_EPOCH);
+            event_loop.enter(|event_loop, servers| servers.start(event_loop));
+            let Some(Request::Listen { listener: door, .. }) = event_loop.poll_request() else {
+                panic!("clients come first")
+            };
+            while event_loop.poll_request().is_some() {}
+            let client = event_loop.accepted(door, endpoints()).expect("it may come in");
+            event_loop.received(client, b"IAMAT a +1+1 5\nWHATSAT a 1 1\n");
+            Self { event_loop, client }
+        }
+
+        /// Places is dialled, and there.
+        fn places(&mut self) -> ConnId {
+            let places = std::iter::from_fn(|| self.event_loop.poll_request()).find_map(connects);
+            let places = places.expect("Places is dialled");
+            assert!(self.event_loop.connected(places, endpoints()));
+            places
+        }
+
+        fn turn(&mut self) {
+            self.event_loop.advance(Instant::now(), SystemTime::UNIX_EPOCH);
+        }
+
+        /// What waits to be sent on a connection is taken.
+        fn sent(&mut self, id: ConnId) -> String {
+            let pending = String::from_utf8_lossy(self.event_loop.pending(id)).into_owned();
+            self.event_loop.sent(id, pending.len());
+            pending
+        }
+    }
+
+    /// Whom a request dials for, if it does.
+    fn connects(request: Request) -> Option<ConnId> {
+        if let Request::Connect { id, .. } = request { Some(id) } else { None }
+    }
+
+    fn endpoints() -> Endpoints {
+        let address = SocketAddr::from(([127, 0, 0, 1], 1));
+        Endpoints::new(address, address)
+    }
+
+    const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{\"status\":\"OK\"}";
+
+    #[test]
+    fn an_answer_to_a_session_that_is_lost_before_it_looks_is_forgotten() {
+        let mut scene = Scene::new();
+        let places = scene.places();
+        scene.event_loop.received(places, ANSWER);
+        scene.event_loop.lost(scene.client, io::ErrorKind::ConnectionReset.into());
+        scene.turn();
+        assert!(scene.event_loop.state().lookups.inquiries.holds_nothing());
+    }
+
+    #[test]
+    fn what_comes_before_the_next_request_is_sent_is_not_its_answer() {
+        let mut scene = Scene::new();
+        let kept = scene.places();
+        assert!(scene.sent(kept).contains("radius=1000"));
+        scene.event_loop.received(kept, ANSWER);
+        scene.turn();
+        assert!(scene.sent(scene.client).ends_with("\"OK\"}\n\n"));
+        // The question is the kept connection's, but nothing was written.
+        scene.event_loop.received(scene.client, b"WHATSAT a 2 1\n");
+        scene.event_loop.received(kept, ANSWER);
+        scene.turn();
+        assert_eq!(scene.sent(scene.client), "");
+        let other = scene.places();
+        assert!(scene.sent(other).contains("radius=2000"), "it is asked again");
+        scene.event_loop.received(other, ANSWER);
+        scene.turn();
+        assert!(scene.sent(scene.client).ends_with("\"OK\"}\n\n"));
+    }
+}
