@@ -59,7 +59,7 @@
 //!    (and `socket_file`); `signals`; `pool`, and on it `resolver` and `executor`; [`sim`](driver::sim), the same for tests,
 //!    without a network.
 //! 5. [`server`]: `client` with `replies`, and `session`, which serves one in callbacks; `contact`, `neighbours` with `links`,
-//!    and `peer`; `lookups` with `inquiries`, and `lookup`; the limits.
+//!    and `peer`; `lookups` with `inquiries` and `errands`, and `lookup`; the limits.
 //! 6. [`places`]: questions, answers, and the built-in data that stands in for Google.
 //! 7. [`cli`]: how it is started, and the demo.
 //!

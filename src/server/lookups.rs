@@ -1,20 +1,18 @@
 //! Questions to Places, each answered within its deadline, one way or another; whatever the style that asks them.
 //!
-//! - At most [`LOOKUPS`] connections; one question on each at a time. A connection that is free is used again.
-//! - A kept connection that ends before it says anything to a question costs the question nothing: it is asked again on
-//!   another one. Only a connection that has answered before can do that, so it happens at most once for each that is kept.
-//! - A connection on which something comes unasked is dropped, lest it be taken for an answer. Asked is what was
-//!   [fetched](Lookups::request) to be sent.
+//! - At most [`LOOKUPS`](super::limits::LOOKUPS) connections; which of them has which question `errands` knows, and who asked
+//!   it, and who waits, `inquiries`.
+//! - A connection on which something comes unasked is dropped, lest it be taken for an answer.
 //! - Whatever goes wrong, the client gets Google-shaped JSON; what exactly went wrong is for the log. The key is in neither.
 //!
-//! Who asked what, and who waits, `inquiries` knows. How bytes come and go, and how long a connection is kept, is the style's:
-//! `lookup`.
+//! How bytes come and go, and how long a connection is kept, is the style's: `lookup`.
 
-use std::collections::HashMap;
+use std::iter;
 use std::rc::Rc;
 
+use super::errands::{Errands, Orphan, Said};
 use super::inquiries::{Asker, Inquiries, Opened};
-use super::limits::{LOOKUP_TIME, LOOKUPS};
+use super::limits::LOOKUP_TIME;
 use super::replies::Answered;
 use super::trust::{Provider, Upstream};
 use super::{Servers, standin, style};
@@ -24,8 +22,7 @@ use crate::herd::position::Position;
 use crate::places::answer::Answer;
 use crate::places::question::Question;
 use crate::wire::escaped::Escaped;
-use crate::wire::http::{HttpError, Limits, Status};
-use crate::wire::http_response::{Response, ResponseDecoder};
+use crate::wire::http_response::Response;
 
 /// All questions and connections of the process.
 pub(super) struct Lookups {
@@ -33,34 +30,7 @@ pub(super) struct Lookups {
     /// `None` until the stand-in listens.
     upstream: Option<Upstream>,
     inquiries: Inquiries,
-    connections: HashMap<ConnId, Connection>,
-    /// Those that are kept and have no question.
-    idle: Vec<ConnId>,
-}
-
-/// One connection to Places.
-struct Connection {
-    errand: Option<Errand>,
-    /// How many questions it has answered.
-    answered: u32,
-    decoder: ResponseDecoder,
-}
-
-/// A question that a connection has.
-struct Errand {
-    question: Question,
-    stage: Stage,
-}
-
-/// How far it is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Stage {
-    /// Its request was not fetched.
-    Given,
-    /// Its request is on the way.
-    Asked,
-    /// Its answer has begun to come.
-    Answering,
+    errands: Errands,
 }
 
 /// What becomes of a connection on which something has come.
@@ -78,13 +48,7 @@ pub(super) enum Heard {
 
 impl Lookups {
     pub(super) fn new(provider: Provider) -> Self {
-        Self {
-            provider,
-            upstream: None,
-            inquiries: Inquiries::default(),
-            connections: HashMap::new(),
-            idle: Vec::new(),
-        }
+        Self { provider, upstream: None, inquiries: Inquiries::default(), errands: Errands::default() }
     }
 
     pub(super) fn start(&mut self, event_loop: &mut Loop<'_, Servers>) {
@@ -150,64 +114,31 @@ impl Lookups {
     /// What a connection is to ask now, to be sent at once: called when it was made, and when it is woken. `None` if there is
     /// nothing new.
     pub(super) fn request(&mut self, id: ConnId) -> Option<Vec<u8>> {
-        let errand = self.connections.get_mut(&id)?.errand.as_mut().filter(|errand| errand.stage == Stage::Given)?;
-        errand.stage = Stage::Asked;
-        Some(self.upstream.as_ref()?.request(&errand.question))
+        let question = self.errands.fetch(id)?;
+        Some(self.upstream.as_ref()?.request(question))
     }
 
     /// Something has come on a connection.
     pub(super) fn hear(&mut self, event_loop: &mut Loop<'_, Servers>, id: ConnId, data: &[u8]) -> Heard {
-        let decoded = match self.connections.get_mut(&id) {
-            Some(Connection { errand: Some(errand), decoder, .. }) if errand.stage != Stage::Given => {
-                errand.stage = Stage::Answering;
-                decoder.decode(data)
-            }
-            // What comes before the next question must not be taken for its answer.
-            _ => {
-                log::info!(target: TARGET, "{id} is dropped: Places speaks unasked");
-                return Heard::Nonsense;
-            }
-        };
-        match decoded {
-            Ok(Status::Partial) => Heard::Part,
-            Ok(Status::Complete { mut message, consumed }) => {
-                // Who says more than was asked is not asked again.
-                message.keep_alive &= consumed == data.len();
-                self.responded(event_loop, id, message)
-            }
-            Err(error) => {
-                self.garbled(event_loop, id, error);
-                Heard::Nonsense
-            }
-        }
+        let said = self.errands.hear(id, data);
+        self.take_in(event_loop, id, said)
     }
 
-    /// The other end of a connection will say nothing more; it is to be closed.
+    /// The other end of a connection will say nothing more: it is to be closed.
     pub(super) fn hear_end(&mut self, event_loop: &mut Loop<'_, Servers>, id: ConnId) {
-        let Some(connection) = self.connections.get_mut(&id) else { return };
-        let decoder = std::mem::replace(&mut connection.decoder, decoder());
-        match decoder.finish() {
-            Ok(response) => drop(self.responded(event_loop, id, response)),
-            Err(HttpError::Silent) => {}
-            Err(error) => self.garbled(event_loop, id, error),
-        }
+        let said = self.errands.hear_end(id);
+        self.take_in(event_loop, id, said);
     }
 
     /// A connection is gone, or was not made.
     pub(super) fn lost(&mut self, event_loop: &mut Loop<'_, Servers>, lost: Lost) {
-        let Lost { id, why, .. } = lost;
-        self.idle.retain(|idle| *idle != id);
-        let Some(Connection { errand, answered, .. }) = self.connections.remove(&id) else { return };
-        match errand {
-            None => {}
-            // It was kept too long; that is nobody's fault.
-            Some(Errand { question, stage: Stage::Given | Stage::Asked }) if answered > 0 => {
-                self.inquiries.ask_again(question);
-            }
-            Some(Errand { question, .. }) => {
-                let detail = why.map_or_else(|| "the connection ended".to_owned(), |error| error.to_string());
+        match self.errands.lose(lost.id) {
+            Some(Orphan::AskAgain(question)) => self.inquiries.ask_again(question),
+            Some(Orphan::Unanswered(question)) => {
+                let detail = lost.why.map_or_else(|| "the connection ended".to_owned(), |error| error.to_string());
                 self.fail(event_loop, &question, "Places could not be reached.", &detail);
             }
+            None => {}
         }
         self.pump(event_loop);
     }
@@ -215,33 +146,22 @@ impl Lookups {
     /// Gives waiting questions to connections, old or new.
     fn pump(&mut self, event_loop: &mut Loop<'_, Servers>) {
         while let Some(upstream) = &self.upstream
-            && (!self.idle.is_empty() || self.connections.len() < LOOKUPS)
+            && self.errands.has_room()
             && let Some(question) = self.inquiries.next()
         {
-            let kept = std::iter::from_fn(|| self.idle.pop()).find(|id| event_loop.transport(*id).is_some());
-            let id = match kept {
-                Some(id) => {
-                    event_loop.wake(id);
-                    id
-                }
-                None => style::connect(event_loop, upstream),
-            };
-            let connection =
-                self.connections.entry(id).or_insert(Connection { errand: None, answered: 0, decoder: decoder() });
-            connection.errand = Some(Errand { question, stage: Stage::Given });
+            let kept = iter::from_fn(|| self.errands.take_kept()).find(|id| event_loop.transport(*id).is_some());
+            let id = kept.unwrap_or_else(|| style::connect(event_loop, upstream));
+            if kept.is_some() {
+                event_loop.wake(id);
+            }
+            self.errands.give(id, question);
         }
     }
 
     /// A question has taken too long.
     fn give_up(&mut self, event_loop: &mut Loop<'_, Servers>, question: &Question) {
-        let is_asked =
-            |connection: &Connection| connection.errand.as_ref().is_some_and(|errand| errand.question == *question);
-        if let Some((id, connection)) = self.connections.iter_mut().find(|(_, connection)| is_asked(connection)) {
-            // What it would say now nobody waits for.
-            connection.errand = None;
-            if let Some(mut transport) = event_loop.transport(*id) {
-                transport.abort();
-            }
+        if let Some(mut transport) = self.errands.take_back(question).and_then(|id| event_loop.transport(id)) {
+            transport.abort();
         }
         let detail = format!("no answer within {LOOKUP_TIME:?}");
         self.fail(event_loop, question, "Places took too long to answer.", &detail);
@@ -277,37 +197,43 @@ impl Lookups {
         }
     }
 
-    /// An answer is whole; says what becomes of its connection.
-    fn responded(&mut self, event_loop: &mut Loop<'_, Servers>, id: ConnId, response: Response) -> Heard {
-        let Some(connection) = self.connections.get_mut(&id) else { return Heard::Last };
-        connection.answered += 1;
-        let Some(Errand { question, .. }) = connection.errand.take() else { return Heard::Last };
-        let status = response.status;
-        match Answer::read(response.body) {
-            Ok(answer) => self.answer_all(event_loop, &question, answer, "Places says so itself"),
-            Err(nonsense) => {
-                let detail = format!("HTTP {status}: {nonsense}");
-                self.fail(event_loop, &question, "Places gave an answer that makes no sense.", &detail);
+    fn take_in(&mut self, event_loop: &mut Loop<'_, Servers>, id: ConnId, said: Said) -> Heard {
+        match said {
+            Said::Part => Heard::Part,
+            Said::Answer(question, response) => self.responded(event_loop, id, &question, response),
+            Said::Garbage(question, error) => {
+                let message = "Places gave an answer that is cut short or malformed.";
+                self.fail(event_loop, &question, message, &error.to_string());
+                Heard::Nonsense
+            }
+            Said::Unasked => {
+                log::info!(target: TARGET, "{id} is dropped: Places speaks unasked");
+                Heard::Nonsense
             }
         }
-        if response.keep_alive {
-            self.idle.push(id);
+    }
+
+    fn responded(
+        &mut self,
+        event_loop: &mut Loop<'_, Servers>,
+        id: ConnId,
+        question: &Question,
+        response: Response,
+    ) -> Heard {
+        let Response { status, body, keep_alive } = response;
+        match Answer::read(body) {
+            Ok(answer) => self.answer_all(event_loop, question, answer, "Places says so itself"),
+            Err(nonsense) => {
+                let detail = format!("HTTP {status}: {nonsense}");
+                self.fail(event_loop, question, "Places gave an answer that makes no sense.", &detail);
+            }
+        }
+        if keep_alive {
+            self.errands.keep(id);
         }
         self.pump(event_loop);
-        if response.keep_alive { Heard::Kept } else { Heard::Last }
+        if keep_alive { Heard::Kept } else { Heard::Last }
     }
-
-    fn garbled(&mut self, event_loop: &mut Loop<'_, Servers>, id: ConnId, error: HttpError) {
-        let errand = self.connections.get_mut(&id).and_then(|connection| connection.errand.take());
-        if let Some(Errand { question, .. }) = errand {
-            let message = "Places gave an answer that is cut short or malformed.";
-            self.fail(event_loop, &question, message, &error.to_string());
-        }
-    }
-}
-
-fn decoder() -> ResponseDecoder {
-    ResponseDecoder::new(Limits::default())
 }
 
 /// Whose lines in the log are no server's, but about a connection to Places.

@@ -4,7 +4,7 @@
 //! - `client`: what happens to a client, how many there may be (`clients`), and its replies in order (`replies`).
 //! - `contact`: what is said on a neighbour's connection; `neighbours`: what a server does about its neighbours; which
 //!   connection is the link of an edge, and when to dial again, `links` knows.
-//! - `lookups`: questions to Places and the connections for them; who asked what, `inquiries` knows.
+//! - `lookups`: questions to Places; who asked what, `inquiries` knows, and which connection asks it, `errands`.
 //! - `standin`: the built-in Places, a server like any other.
 //!
 //! Those say what happens, and to whom; they read and write no connection of their own. How bytes come and go, and how long
@@ -18,6 +18,7 @@
 mod client;
 mod clients;
 mod contact;
+mod errands;
 mod inquiries;
 pub mod limits;
 mod links;
