@@ -1,16 +1,129 @@
-//! Async and await over the callbacks: what tasks of one thread wait for.
+//! The second style: async and await over the callbacks, with asyncio's names, on nothing but what the loop offers to all.
 //!
-//! [`Event`], [`Semaphore`] and [`Queue`] are asyncio's; [`join`], [`join_all`] and [`race`] wait for several futures at once.
+//! A protocol is called; a task goes on. Both can serve the same connection: here a protocol of our own
+//! ([`StreamProtocol`]) puts what it is told into a pipe, and the executor, a hook of the loop before it sleeps, polls the
+//! tasks that wait for it. The connection's bytes, marks, timeouts and ends are the loop's, and so is the rest of
+//! [`event_loop`](crate::event_loop)'s page.
+//!
+//! ```
+//! use std::time::{Instant, SystemTime};
+//!
+//! use proxy_herd::driver::Sockets;
+//! use proxy_herd::event_loop::{EventLoop, ServerSecurity};
+//! use proxy_herd::streams::Handle;
+//!
+//! # fn main() -> std::io::Result<()> {
+//! let mut event_loop = EventLoop::new((), Instant::now(), SystemTime::now());
+//! let handle = event_loop.enter(|event_loop, _| Handle::new(event_loop));
+//! let tasks = handle.clone();
+//! handle.spawn(async move {
+//!     let echo = tasks.start_server(([127, 0, 0, 1], 0), ServerSecurity::Plain, |mut reader, writer| async move {
+//!         loop {
+//!             let data = reader.read(64 * 1024).await?;
+//!             if data.is_empty() {
+//!                 return Ok(());
+//!             }
+//!             writer.write(data);
+//!             writer.drain().await?;
+//!         }
+//!     });
+//!     let server = echo.await.expect("the system finds a port");
+//! #   tasks.call(|event_loop, _| event_loop.stop()).await;
+//!     server.serve_forever().await
+//! }).detach();
+//! Sockets::new()?.run(&mut event_loop)
+//! # }
+//! ```
+//!
+//! # What always holds
+//!
+//! - Tasks live on the loop's thread, and run at the end of a turn, first woken, first polled. A task that is polled holds
+//!   neither the loop nor the state: it asks for them, [`Handle::call`].
+//! - Who drops owns: a dropped [`Task`] is cancelled, a dropped [`StreamWriter`] closes its connection, a dropped
+//!   [`Server`] stops listening, a dropped future has taken nothing. So a task that is cancelled, or panics, leaves nothing
+//!   behind, and the loop and all others go on.
+//! - Any future can be awaited, of whichever crate, and woken from any thread. A wake allocates nothing, nor does a poll.
+//! - Whatever a peer sends, at most twice a reader's limit waits for its task, and what one read of the loop brings.
+//!
+//! # From asyncio to here
+//!
+//! | asyncio | here |
+//! | --- | --- |
+//! | `run`, the running loop | [`Handle::new`], and the driver's `run` |
+//! | `create_task`, `Task.cancel`, `done` | [`Handle::spawn`], [`Task::cancel`], [`Task::is_finished`] |
+//! | `await task`, `CancelledError` | `task.await`, [`TaskError`] |
+//! | `TaskGroup` | [`join`], [`join_all`]; or tasks in a `Vec`, dropped together |
+//! | `gather`, `wait(FIRST_COMPLETED)` | [`join`], [`join_all`], [`race`] |
+//! | `sleep`, `timeout`, `wait_for`, `timeout_at` | [`Handle::sleep`], [`Handle::timeout`], [`Handle::timeout_at`] |
+//! | `to_thread` | [`Handle::run_in_executor`] |
+//! | `open_connection`, `open_unix_connection` | [`Handle::open_connection`]; with more arguments, [`Handle::open_connection_with`] |
+//! | `start_server`, `start_unix_server` | [`Handle::start_server`]; with more arguments, [`Handle::start_server_with`] |
+//! | `Server`, `serve_forever`, `wait_closed` | [`Server`], of the same names |
+//! | `StreamReader.read`, `readexactly`, `readuntil`, `readline`, `at_eof` | [`StreamReader`]: `read`, `read_exact`, `read_until`, `read_line`, `at_eof` |
+//! | `async for line in reader` | a loop over [`StreamReader::read_line`] |
+//! | `IncompleteReadError`, `LimitOverrunError` | [`ReadError`] |
+//! | `StreamWriter`, its methods | [`StreamWriter`], of the same names |
+//! | `StreamReaderProtocol` | [`Handle::protocol`] |
+//! | `Event`, `Semaphore`, `Queue` | [`Event`], [`Semaphore`], [`Queue`] |
+//! | `Lock`, `Condition`, `Future` | none: tasks run one at a time, and a cell needs no lock between two awaits |
+//!
+//! # Where asyncio's streams are wrong, or differ
+//!
+//! | | asyncio | here |
+//! | --- | --- | --- |
+//! | what came before a failure | cannot be read any more | is read first |
+//! | the end of a TLS connection without close_notify | is an end | is a failure, `UnexpectedEof` |
+//! | two tasks read at once | `RuntimeError` | is not compiled |
+//! | `readline`, a line too long | the rest of it may be taken for a line | is thrown away to its end |
+//! | `readline`, a line cut by a failure | raises, and the line is lost | is an error; [`read`](StreamReader::read) has the bytes |
+//! | searching again for what was not there | from the beginning | where it stopped |
+//! | `drain` when the connection is lost | succeeds, if it was aborted | is an error |
+//! | `drain` while closing | returns, or raises | is an error, when the connection is lost |
+//! | a handler returns and has not closed | the connection stays, until the garbage is collected | is closed |
+//! | a handler raises | is logged, and closed | the same; if it panics, aborted |
+//! | a handler is cancelled | the connection stays (3.11) | is closed |
+//! | the peer has ended, the handler does not | the socket stays half-closed | the same: set a [timeout](Handle::timeout) |
+//! | a task nobody keeps | may vanish half-way | is cancelled, or [detached](Task::detach) |
+//! | a task's exception nobody awaits | is told when the garbage is collected | is told at once, as any panic |
+//! | cancelling | an exception, which the task may swallow | the task is dropped |
+//! | `start_tls` | loses what the reader has | hands it to TLS; it ends the connection if it is none |
+//! | tasks wake each other without end | I/O in between, after each | I/O in between, after 16 rounds |
+//!
+//! # The files
+//!
+//! Reading order: [`Handle`], [`StreamReader`], [`StreamWriter`], [`Task`]; under them `protocol` and `pipe`; the `executor` with
+//! `agenda` (what a waker does), `desk`, `call` and `timer`; `server`. Apart from all that, `waiters` with [`Event`],
+//! [`Semaphore`] and [`Queue`], and [`join`](fn@join) with [`race`].
 
+mod agenda;
+mod call;
 #[cfg(test)]
 mod conversation;
+mod desk;
 mod event;
+mod executor;
+mod handle;
 mod join;
+mod pipe;
+mod protocol;
 mod queue;
+mod reader;
 mod semaphore;
+mod server;
+mod task;
+mod timer;
 mod waiters;
+mod writer;
 
+pub use self::call::Call;
 pub use self::event::Event;
+pub use self::handle::{Handle, Opening};
 pub use self::join::{Either, join, join_all, race};
+pub use self::protocol::StreamProtocol;
 pub use self::queue::{Queue, QueueShutDown, TryPutError};
+pub use self::reader::{ReadError, StreamReader};
 pub use self::semaphore::{Permit, Semaphore};
+pub use self::server::Server;
+pub use self::task::{Task, TaskError};
+pub use self::timer::{Elapsed, Sleep, Timeout};
+pub use self::writer::StreamWriter;

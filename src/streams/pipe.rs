@@ -1,0 +1,484 @@
+//! What lies between a task and a transport: bytes that came and were not read, bytes and wishes that wait to be taken.
+//!
+//! The protocol's side is called by the loop, the reader's and the writer's by a task, and [`Pipe::flush`] by the executor
+//! after each poll. What a task wants done to its transport stands in order: bytes, and between them the wishes.
+
+use std::cell::{Ref, RefCell, RefMut};
+use std::future::Future;
+use std::io;
+use std::mem;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use super::desk::Desk;
+use crate::event_loop::{ConnId, Endpoints, Loop, StartTls, Transport};
+
+/// One connection, between its protocol and its two ends of a stream.
+pub(super) struct Pipe {
+    pub(super) desk: Rc<Desk>,
+    ends: RefCell<Ends>,
+}
+
+/// What is in it.
+pub(super) struct Ends {
+    pub(super) id: Option<ConnId>,
+    pub(super) endpoints: Option<Endpoints>,
+    pub(super) phase: Phase,
+    /// Somebody called [`Loop::wake`].
+    pub(super) woken: bool,
+    // To the task.
+    incoming: Vec<u8>,
+    /// How many bytes the reader has taken and not given out.
+    held: usize,
+    limit: usize,
+    reading: Reading,
+    ended: bool,
+    reader: Option<Waker>,
+    // From the task.
+    outgoing: Vec<u8>,
+    /// Each with the number of bytes before it.
+    wishes: Vec<(usize, Wish)>,
+    /// It stands on the desk.
+    listed: bool,
+    writing: Writing,
+    /// How many bytes waited to be sent when the transport was last seen; fewer by now, perhaps.
+    unsent: usize,
+    high: usize,
+    is_paused: bool,
+    drains: Watchers,
+    others: Watchers,
+}
+
+/// How far the connection is.
+pub(super) enum Phase {
+    Opening,
+    Open,
+    /// TLS is being agreed on.
+    Upgrading,
+    Lost(Option<Arc<io::Error>>),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    Flowing,
+    Paused,
+    /// Nobody reads any more.
+    Abandoned,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Writing {
+    Open,
+    Eof,
+    Closing,
+}
+
+/// What a task wants of its transport, beside writing.
+pub(super) enum Wish {
+    Pause,
+    Resume,
+    WriteEof,
+    Close,
+    CloseSlowly(Duration),
+    Abort,
+    CloseTimeout(Duration),
+    Limits { high: usize, low: usize },
+    StartTls(Box<(StartTls, Vec<u8>)>),
+}
+
+/// What those who wait on a pipe wait for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum For {
+    /// Room to write.
+    Room,
+    /// Anything else that is told to a protocol.
+    News,
+}
+
+impl Pipe {
+    pub(super) fn new(desk: Rc<Desk>) -> Rc<Self> {
+        let ends = Ends {
+            id: None,
+            endpoints: None,
+            phase: Phase::Opening,
+            woken: false,
+            incoming: Vec::new(),
+            held: 0,
+            limit: LIMIT,
+            reading: Reading::Flowing,
+            ended: false,
+            reader: None,
+            outgoing: Vec::new(),
+            wishes: Vec::new(),
+            listed: false,
+            writing: Writing::Open,
+            unsent: 0,
+            high: 0,
+            is_paused: false,
+            drains: Watchers::default(),
+            others: Watchers::default(),
+        };
+        Rc::new(Self { desk, ends: RefCell::new(ends) })
+    }
+
+    pub(super) fn ends(&self) -> Ref<'_, Ends> {
+        self.ends.borrow()
+    }
+
+    pub(super) fn ends_mut(&self) -> RefMut<'_, Ends> {
+        self.ends.borrow_mut()
+    }
+
+    /// Waits until `check` has a result; it is asked again whenever there is news of the kind `kind`.
+    pub(super) fn watch<R, F: FnMut(&mut Ends) -> Poll<R>>(&self, kind: For, check: F) -> Watch<'_, F> {
+        Watch { pipe: self, kind, check, place: None }
+    }
+}
+
+/// The protocol's side.
+impl Pipe {
+    pub(super) fn feed<S>(&self, transport: &mut Transport<'_, S>, data: &[u8]) {
+        let mut ends = self.ends_mut();
+        if ends.reading == Reading::Abandoned {
+            return;
+        }
+        if ends.incoming.capacity() == 0 {
+            ends.incoming = self.desk.spare();
+        }
+        ends.incoming.extend_from_slice(data);
+        if ends.reading == Reading::Flowing && ends.held + ends.incoming.len() > ends.limit.saturating_mul(2) {
+            ends.reading = Reading::Paused;
+            transport.pause_reading();
+        }
+        self.tell_reader(ends);
+    }
+
+    pub(super) fn feed_eof(&self) {
+        let mut ends = self.ends_mut();
+        ends.ended = true;
+        self.tell_reader(ends);
+    }
+
+    /// The buffer is over the high-water mark, or is at the low one again.
+    pub(super) fn set_paused(&self, is_paused: bool) {
+        let mut ends = self.ends_mut();
+        ends.is_paused = is_paused;
+        let waiting = if is_paused { Vec::new() } else { ends.drains.take() };
+        self.tell(ends, waiting);
+    }
+
+    /// There is news: `change` notes it.
+    pub(super) fn notify(&self, change: impl FnOnce(&mut Ends)) {
+        let mut ends = self.ends_mut();
+        change(&mut ends);
+        let mut waiting = ends.others.take();
+        waiting.extend(ends.reader.take());
+        self.tell(ends, waiting);
+    }
+
+    pub(super) fn lose(&self, why: Option<io::Error>) {
+        let mut ends = self.ends_mut();
+        ends.phase = Phase::Lost(why.map(Arc::new));
+        ends.writing = Writing::Closing;
+        let mut waiting = ends.drains.take();
+        waiting.append(&mut ends.others.take());
+        waiting.extend(ends.reader.take());
+        self.tell(ends, waiting);
+    }
+
+    fn tell_reader(&self, mut ends: RefMut<'_, Ends>) {
+        let reader = ends.reader.take();
+        drop(ends);
+        self.desk.agenda.attend();
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+    }
+
+    fn tell(&self, ends: RefMut<'_, Ends>, waiting: Vec<Waker>) {
+        drop(ends);
+        self.desk.agenda.attend();
+        waiting.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// The reader's side.
+impl Pipe {
+    /// What came, if it was anything, as far as the reader has not got it; what it holds then.
+    pub(super) fn take_incoming(&self, merge: impl FnOnce(Vec<u8>) -> usize) -> bool {
+        let mut ends = self.ends_mut();
+        if ends.incoming.is_empty() {
+            return false;
+        }
+        let incoming = mem::take(&mut ends.incoming);
+        ends.held = merge(incoming);
+        true
+    }
+
+    /// Once all that came is taken: the end, or the reader waits. Who waits gets more, however much it holds.
+    pub(super) fn poll_end(self: &Rc<Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut ends = self.ends_mut();
+        match &ends.phase {
+            _ if ends.ended => return Poll::Ready(Ok(())),
+            Phase::Lost(None) => return Poll::Ready(Ok(())),
+            Phase::Lost(Some(why)) => return Poll::Ready(Err(again(why))),
+            Phase::Opening | Phase::Open | Phase::Upgrading => {}
+        }
+        let reader = ends.reader.take().filter(|reader| reader.will_wake(context.waker()));
+        ends.reader = Some(reader.unwrap_or_else(|| context.waker().clone()));
+        self.resume(&mut ends);
+        Poll::Pending
+    }
+
+    /// The reader has given some of its bytes out.
+    pub(super) fn hold(self: &Rc<Self>, held: usize) {
+        let mut ends = self.ends_mut();
+        ends.held = held;
+        if held + ends.incoming.len() <= ends.limit {
+            self.resume(&mut ends);
+        }
+    }
+
+    pub(super) fn set_limit(self: &Rc<Self>, limit: usize) {
+        let mut ends = self.ends_mut();
+        ends.limit = limit;
+        let len = ends.held + ends.incoming.len();
+        if len <= limit {
+            self.resume(&mut ends);
+        } else if ends.reading == Reading::Flowing && len > limit.saturating_mul(2) {
+            ends.reading = Reading::Paused;
+            self.wish_in(&mut ends, Wish::Pause);
+        }
+    }
+
+    /// Nobody reads any more: the peer is not read from either.
+    pub(super) fn abandon(self: &Rc<Self>) {
+        let mut ends = self.ends_mut();
+        if ends.reading == Reading::Flowing && !ends.is_lost() {
+            self.wish_in(&mut ends, Wish::Pause);
+        }
+        ends.reading = Reading::Abandoned;
+        let incoming = mem::take(&mut ends.incoming);
+        drop(ends);
+        self.desk.recycle(incoming);
+    }
+
+    fn resume(self: &Rc<Self>, ends: &mut Ends) {
+        if ends.reading == Reading::Paused {
+            ends.reading = Reading::Flowing;
+            self.wish_in(ends, Wish::Resume);
+        }
+    }
+}
+
+/// The writer's side, and the executor's.
+impl Pipe {
+    pub(super) fn write(self: &Rc<Self>, data: &[u8]) {
+        let mut ends = self.ends_mut();
+        if ends.is_lost() || data.is_empty() {
+            return;
+        }
+        if ends.outgoing.capacity() == 0 {
+            ends.outgoing = self.desk.spare();
+        }
+        ends.outgoing.extend_from_slice(data);
+        self.list(&mut ends);
+    }
+
+    pub(super) fn wish(self: &Rc<Self>, wish: Wish) {
+        let mut ends = self.ends_mut();
+        if ends.is_lost() {
+            return;
+        }
+        match wish {
+            Wish::WriteEof => ends.writing = ends.writing.max(Writing::Eof),
+            Wish::Close | Wish::CloseSlowly(_) | Wish::Abort => ends.writing = Writing::Closing,
+            Wish::StartTls(_) => ends.phase = Phase::Upgrading,
+            Wish::Pause | Wish::Resume | Wish::CloseTimeout(_) | Wish::Limits { .. } => {}
+        }
+        self.wish_in(&mut ends, wish);
+    }
+
+    fn wish_in(self: &Rc<Self>, ends: &mut Ends, wish: Wish) {
+        let place = ends.outgoing.len();
+        ends.wishes.push((place, wish));
+        self.list(ends);
+    }
+
+    fn list(self: &Rc<Self>, ends: &mut Ends) {
+        if !mem::replace(&mut ends.listed, true) {
+            self.desk.list(Rc::clone(self));
+        }
+    }
+
+    /// Hands all that waits to the transport.
+    pub(super) fn flush<S>(&self, event_loop: &mut Loop<'_, S>) {
+        let mut ends = self.ends_mut();
+        ends.listed = false;
+        let (outgoing, wishes) = (mem::take(&mut ends.outgoing), mem::take(&mut ends.wishes));
+        let mut waiting = Vec::new();
+        if let Some(mut transport) = ends.id.and_then(|id| event_loop.transport(id)) {
+            let mut written = 0;
+            for (place, wish) in wishes {
+                transport.write(&outgoing[written..place]);
+                written = place;
+                wish.grant(&mut transport);
+            }
+            transport.write(&outgoing[written..]);
+            ends.unsent = transport.write_buffer_size();
+            ends.high = transport.write_buffer_limits().1;
+            ends.is_paused = transport.is_writing_paused();
+            if !ends.is_paused {
+                waiting = ends.drains.take();
+            }
+        }
+        drop(ends);
+        self.desk.recycle(outgoing);
+        waiting.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl Ends {
+    /// The connection stands.
+    pub(super) fn made(&mut self, id: ConnId, endpoints: Option<Endpoints>, high: usize) {
+        (self.id, self.endpoints, self.high) = (Some(id), endpoints, high);
+        self.phase = Phase::Open;
+    }
+
+    /// Has the waker woken when the connection stands, or does not come to that.
+    pub(super) fn wait(&mut self, waker: &Waker) {
+        self.reader = Some(waker.clone());
+    }
+
+    pub(super) fn limit(&self) -> usize {
+        self.limit
+    }
+
+    pub(super) fn is_lost(&self) -> bool {
+        matches!(self.phase, Phase::Lost(_))
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.writing == Writing::Closing
+    }
+
+    /// Whether the peer's last byte was taken by the reader.
+    pub(super) fn has_ended(&self) -> bool {
+        self.incoming.is_empty() && (self.ended || self.is_lost())
+    }
+
+    /// Whether `drain` need not wait, as far as is known before what was written is with the transport.
+    pub(super) fn has_room(&self) -> bool {
+        !self.is_paused && self.outgoing.len() + self.unsent <= self.high
+    }
+
+    /// How the connection has ended, if it has.
+    pub(super) fn poll_lost(&self) -> Poll<io::Result<()>> {
+        match &self.phase {
+            Phase::Lost(None) => Poll::Ready(Ok(())),
+            Phase::Lost(Some(why)) => Poll::Ready(Err(again(why))),
+            Phase::Opening | Phase::Open | Phase::Upgrading => Poll::Pending,
+        }
+    }
+
+    fn watchers(&mut self, kind: For) -> &mut Watchers {
+        match kind {
+            For::Room => &mut self.drains,
+            For::News => &mut self.others,
+        }
+    }
+}
+
+impl Wish {
+    fn grant<S>(self, transport: &mut Transport<'_, S>) {
+        match self {
+            Self::Pause => transport.pause_reading(),
+            Self::Resume => transport.resume_reading(),
+            Self::WriteEof => transport.write_eof(),
+            Self::Close => transport.close(),
+            Self::CloseSlowly(patience) => transport.close_slowly(patience),
+            Self::Abort => transport.abort(),
+            Self::CloseTimeout(timeout) => transport.set_close_timeout(timeout),
+            Self::Limits { high, low } => transport.set_write_buffer_limits(high, low),
+            Self::StartTls(start) => transport.start_tls(start.0, &start.1),
+        }
+    }
+}
+
+/// Those who wait for the same thing; all are woken together.
+#[derive(Default)]
+struct Watchers {
+    waiting: Vec<Waker>,
+    /// How often they were woken: who waited before does not stand here any more.
+    round: u32,
+}
+
+impl Watchers {
+    fn take(&mut self) -> Vec<Waker> {
+        self.round = self.round.wrapping_add(1);
+        mem::take(&mut self.waiting)
+    }
+}
+
+/// The future of [`Pipe::watch`].
+pub(super) struct Watch<'a, F> {
+    pipe: &'a Pipe,
+    kind: For,
+    check: F,
+    /// What stands among the watchers for us, if it was not woken since: entries of equal wakers are as good as each other.
+    place: Option<(u32, Waker)>,
+}
+
+/// The closure is called, never pinned.
+impl<F> Unpin for Watch<'_, F> {}
+
+impl<R, F: FnMut(&mut Ends) -> Poll<R>> Future for Watch<'_, F> {
+    type Output = R;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<R> {
+        let watch = self.get_mut();
+        let mut ends = watch.pipe.ends_mut();
+        if let ready @ Poll::Ready(_) = (watch.check)(&mut ends) {
+            return ready;
+        }
+        drop(ends);
+        watch.leave();
+        let mut ends = watch.pipe.ends_mut();
+        let watchers = ends.watchers(watch.kind);
+        watchers.waiting.push(context.waker().clone());
+        watch.place = Some((watchers.round, context.waker().clone()));
+        Poll::Pending
+    }
+}
+
+impl<F> Watch<'_, F> {
+    fn leave(&mut self) {
+        let Some((round, waker)) = self.place.take() else { return };
+        let mut ends = self.pipe.ends_mut();
+        let watchers = ends.watchers(self.kind);
+        if watchers.round == round
+            && let Some(place) = watchers.waiting.iter().position(|waiting| waiting.will_wake(&waker))
+        {
+            let waiting = watchers.waiting.swap_remove(place);
+            drop(ends);
+            drop(waiting);
+        }
+    }
+}
+
+impl<F> Drop for Watch<'_, F> {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+/// The same error once more: who asks again hears the same.
+fn again(why: &Arc<io::Error>) -> io::Error {
+    io::Error::new(why.kind(), Arc::clone(why))
+}
+
+/// How many bytes a line may have, and half of what may wait to be read: asyncio's 64 KiB.
+const LIMIT: usize = 64 * 1024;
