@@ -25,9 +25,12 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use log::LevelFilter;
+
+use crate::server::Style;
 
 /// Runs the command that `arguments`, the program's name first, ask for.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -62,6 +65,9 @@ struct Options {
     /// The herd's servers and links [default: ./topology.json if there is one, else the built-in herd]
     #[arg(long, env = "HERD_TOPOLOGY", value_name = "FILE", global = true)]
     topology: Option<PathBuf>,
+    /// Serve connections by callbacks (a protocol each) or by streams (a task each); what is said is the same
+    #[arg(long, value_name = "STYLE", default_value = "callbacks", value_parser = style_parser(), global = true)]
+    style: Style,
     /// Write each server's log to DIR/<SERVER>.log, not to standard error
     #[arg(long, value_name = "DIR", global = true)]
     log_dir: Option<PathBuf>,
@@ -71,6 +77,14 @@ struct Options {
     /// Log no lines received and sent
     #[arg(short, long, global = true)]
     quiet: bool,
+}
+
+/// `callbacks` or `streams`.
+fn style_parser() -> impl TypedValueParser<Value = Style> {
+    PossibleValuesParser::new(["callbacks", "streams"]).map(|name| match name.as_str() {
+        "streams" => Style::Streams,
+        _ => Style::Callbacks,
+    })
 }
 
 #[derive(Subcommand)]

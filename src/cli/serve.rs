@@ -19,7 +19,7 @@ use crate::server::Servers;
 /// Serves as the servers `names` of the topology, which has them all.
 pub(super) fn serve(options: &Options, topology: &Topology, names: Vec<ServerName>) -> Result<(), Failure> {
     let provider = settings::provider(topology.places())?;
-    let servers = Servers::new(topology, &names, provider, settings::seed()?);
+    let servers = Servers::new(topology, &names, provider, settings::seed()?).with_style(options.style);
     let mut sockets = Sockets::new().map_err(Failure::of_system)?;
     let served: Vec<_> = names.iter().filter_map(|name| topology.find(name)).collect();
     inherited::provide(&mut sockets, &served)?;

@@ -7,7 +7,7 @@
 //! - It is told off with `? ` and the start of the line for a line too long or too slow, after everything it is owed.
 //!
 //! What a line means is `herd::node`'s business; here its effects are carried out. How bytes come and go, and for how long
-//! that may take, is the style's: `session`.
+//! that may take, is the style's: the `session` of either.
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -155,9 +155,7 @@ impl Client {
     pub(super) fn farewell(&self, event_loop: &mut Loop<'_, Servers>, servers: &mut Servers, lost: Lost) {
         // A client's connection is plain TCP: it was made as soon as it was accepted.
         let Lost { id, peer: Some(peer), why } = lost else { return };
-        if self.awaits_places() {
-            servers.lookups.forget(event_loop, id);
-        }
+        servers.lookups.forget(event_loop, id);
         let server = servers.server(self.server);
         server.clients.leave(peer.ip());
         let name = server.name.as_str();

@@ -6,11 +6,11 @@
 //!   counts any more.
 //! - Whoever [comes](Contact::meet), or was dialled, must be seen off with [`Contact::farewell`].
 //!
-//! How bytes come and go, and for how long that may take, is the style's: `peer`. Repair of what a neighbour missed belongs
-//! here, at link-up and in [`Contact::caught_up`].
+//! How bytes come and go, and for how long that may take, is the style's: the `peer` of either. Repair of what a neighbour
+//! missed belongs here, at link-up, and where it has caught up (`neighbours`).
 
 use super::limits::{SILENCE_TIME, STRANGERS};
-use super::links::{Dialled, Joined, Link};
+use super::links::{Dialled, Joined};
 use super::{ServerId, Servers, neighbours};
 use crate::event_loop::{ConnId, Loop, Lost};
 use crate::herd::link::{self, Hello, LinkLine};
@@ -150,18 +150,6 @@ impl Contact {
     /// It was silent for [`SILENCE_TIME`], and must go, without a word.
     pub(super) fn log_silence(&self, servers: &Servers, id: ConnId) {
         log::warn!(target: servers.name(self.server), "{id} is dropped: silent for {SILENCE_TIME:?}");
-    }
-
-    /// It reads again: reports to it are no longer dropped.
-    pub(super) fn caught_up(&self, servers: &mut Servers, id: ConnId) {
-        let Phase::Up(neighbour) = self.phase else { return };
-        let server = servers.server(self.server);
-        if let Link::Up { connection, lagging, .. } = &mut server.links.get_mut(neighbour).link
-            && *connection == id
-            && std::mem::take(lagging)
-        {
-            log::info!(target: server.name.as_str(), "{id} has caught up");
-        }
     }
 
     /// The connection is gone, or was not made.

@@ -14,8 +14,9 @@ use super::errands::{Errands, Orphan, Said};
 use super::inquiries::{Asker, Inquiries, Opened};
 use super::limits::LOOKUP_TIME;
 use super::replies::Answered;
+use super::style::Host;
 use super::trust::{Provider, Upstream};
-use super::{Servers, standin, style};
+use super::{Servers, standin};
 use crate::event_loop::{ConnId, Loop, Lost};
 use crate::herd::command::Radius;
 use crate::herd::position::Position;
@@ -27,6 +28,7 @@ use crate::wire::http_response::Response;
 /// All questions and connections of the process.
 pub(super) struct Lookups {
     provider: Provider,
+    host: Host,
     /// `None` until the stand-in listens.
     upstream: Option<Upstream>,
     inquiries: Inquiries,
@@ -48,10 +50,17 @@ pub(super) enum Heard {
 
 impl Lookups {
     pub(super) fn new(provider: Provider) -> Self {
-        Self { provider, upstream: None, inquiries: Inquiries::default(), errands: Errands::default() }
+        Self {
+            provider,
+            host: Host::Callbacks,
+            upstream: None,
+            inquiries: Inquiries::default(),
+            errands: Errands::default(),
+        }
     }
 
-    pub(super) fn start(&mut self, event_loop: &mut Loop<'_, Servers>) {
+    pub(super) fn start(&mut self, event_loop: &mut Loop<'_, Servers>, host: Host) {
+        self.host = host;
         match &self.provider {
             Provider::Google(upstream) => self.upstream = Some(upstream.clone()),
             Provider::Embedded(identity) => standin::listen(event_loop, identity),
@@ -130,6 +139,11 @@ impl Lookups {
         self.take_in(event_loop, id, said);
     }
 
+    /// Something came before anything was asked: the connection is to be aborted.
+    pub(super) fn log_unasked(&self, id: ConnId) {
+        log::info!(target: TARGET, "{id} is dropped: Places speaks unasked");
+    }
+
     /// A connection is gone, or was not made.
     pub(super) fn lost(&mut self, event_loop: &mut Loop<'_, Servers>, lost: Lost) {
         match self.errands.lose(lost.id) {
@@ -150,7 +164,7 @@ impl Lookups {
             && let Some(question) = self.inquiries.next()
         {
             let kept = iter::from_fn(|| self.errands.take_kept()).find(|id| event_loop.transport(*id).is_some());
-            let id = kept.unwrap_or_else(|| style::connect(event_loop, upstream));
+            let id = kept.unwrap_or_else(|| self.host.connect(event_loop, upstream));
             if kept.is_some() {
                 event_loop.wake(id);
             }
@@ -207,7 +221,7 @@ impl Lookups {
                 Heard::Nonsense
             }
             Said::Unasked => {
-                log::info!(target: TARGET, "{id} is dropped: Places speaks unasked");
+                self.log_unasked(id);
                 Heard::Nonsense
             }
         }

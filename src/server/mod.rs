@@ -8,13 +8,14 @@
 //! - `standin`: the built-in Places, a server like any other.
 //!
 //! Those say what happens, and to whom; they read and write no connection of their own. How bytes come and go, and how long
-//! that may take, is style: `session` (a client), `peer` (a neighbour) and `lookup` (Places) do it in callbacks, and `style`
-//! hands the connections to them.
+//! that may take, is style: `session` (a client), `peer` (a neighbour) and `lookup` (Places) in the rooms `callbacks` and
+//! `streaming`, to be read side by side; `style` hands the connections to those of one. A herd may mix them.
 //!
 //! What is decided is decided below (`herd`, `wire`, `places`); here it is carried out: the effects of a line become
 //! writes, floods and questions. Limits stand in [`limits`]. Repair of links (the DIGEST lines) belongs into `contact`, and
 //! mutual TLS between servers into `trust`; neither exists yet, so peers must be on loopback.
 
+mod callbacks;
 mod client;
 mod clients;
 mod contact;
@@ -22,13 +23,11 @@ mod errands;
 mod inquiries;
 pub mod limits;
 mod links;
-mod lookup;
 mod lookups;
 mod neighbours;
-mod peer;
 mod replies;
-mod session;
 mod standin;
+mod streaming;
 mod style;
 mod trust;
 
@@ -41,16 +40,21 @@ use crate::herd::name::ServerName;
 use crate::herd::node::{Effects, Node};
 use crate::herd::topology::{self, Topology};
 
+pub use self::style::Style;
 pub use self::trust::{Provider, TrustError};
 
 use self::clients::Clients;
 use self::links::{Link, Links};
 use self::lookups::Lookups;
+use self::style::Host;
 
 /// The servers of this process and what they share: the state of the loop.
 pub struct Servers {
     each: Vec<Server>,
     lookups: Lookups,
+    style: Style,
+    /// By whom connections are served, once they are.
+    host: Host,
     /// What the last line led to; kept for its memory.
     effects: Effects,
     dice: fastrand::Rng,
@@ -115,12 +119,26 @@ impl Servers {
             }
         };
         let each = names.iter().map(server).collect();
-        Self { each, lookups: Lookups::new(provider), effects: Effects::new(), dice, stage: Stage::Serving }
+        Self {
+            each,
+            lookups: Lookups::new(provider),
+            style: Style::default(),
+            host: Host::Callbacks,
+            effects: Effects::new(),
+            dice,
+            stage: Stage::Serving,
+        }
+    }
+
+    /// In which style they hold their conversations: [`Style::Callbacks`] unless set, before they start.
+    pub fn with_style(self, style: Style) -> Self {
+        Self { style, ..self }
     }
 
     /// Listens, and dials the neighbours. An address that cannot be had stops the loop: see [`failure`](Self::failure).
     pub fn start(&mut self, event_loop: &mut Loop<'_, Self>) {
-        self.lookups.start(event_loop);
+        self.host = Host::new(self.style, event_loop);
+        self.lookups.start(event_loop, self.host.clone());
         for (index, server) in self.each.iter_mut().enumerate() {
             let id = ServerId(index);
             for (door, address) in server.addresses {
@@ -252,10 +270,10 @@ struct Entrance {
 }
 
 impl ProtocolFactory<Servers> for Entrance {
-    fn protocol(&mut self, _: &mut Servers) -> Box<dyn Protocol<Servers>> {
+    fn protocol(&mut self, servers: &mut Servers) -> Box<dyn Protocol<Servers>> {
         match self.door {
-            Door::Clients => style::client(self.server),
-            Door::Peers => style::peer(self.server),
+            Door::Clients => servers.host.client(self.server),
+            Door::Peers => servers.host.peer(self.server),
         }
     }
 

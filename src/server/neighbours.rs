@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use super::contact::Contact;
 use super::limits::{GOODBYE_TIME, RETIRED_TIME};
 use super::links::{ChangeKind, Link, Neighbour};
-use super::{Server, ServerId, Servers, style};
+use super::{Server, ServerId, Servers};
 use crate::event_loop::{ConnId, Loop};
 use crate::herd::link;
 use crate::herd::name::ServerName;
@@ -79,11 +79,24 @@ pub(super) fn flood(event_loop: &mut Loop<'_, Servers>, server: &mut Server, lin
         if transport.is_writing_paused() {
             if !std::mem::replace(lagging, true) {
                 log::warn!(target: name, "{connection} does not keep up: reports to it are dropped");
+                // A task waits for room only if it knows that there is none.
+                event_loop.wake(connection);
             }
             continue;
         }
         transport.write(line);
         note(name, connection, line);
+    }
+}
+
+/// What waited on a connection has sunk to the low mark: reports to that neighbour, if it is the link, are no longer dropped.
+pub(super) fn caught_up(servers: &mut Servers, id: ConnId) {
+    for Server { name, links, .. } in &mut servers.each {
+        for (_, connection, lagging) in links.up() {
+            if connection == id && std::mem::take(lagging) {
+                log::info!(target: name.as_str(), "{id} has caught up");
+            }
+        }
     }
 }
 
@@ -146,6 +159,6 @@ pub(super) fn note(name: &str, id: ConnId, line: &[u8]) {
 
 fn dial(event_loop: &mut Loop<'_, Servers>, servers: &mut Servers, id: ServerId, neighbour: NeighbourId) {
     let address = servers.server(id).links.get(neighbour).address;
-    let connection = style::dial(event_loop, address, Contact::dialled(id, neighbour));
+    let connection = servers.host.dial(event_loop, address, Contact::dialled(id, neighbour));
     servers.server(id).links.get_mut(neighbour).link = Link::Dialling(connection);
 }

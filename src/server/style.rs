@@ -1,31 +1,91 @@
-//! Who holds the conversations: the one place where connections are given their protocols.
+//! In which style the conversations are held: the one place where connections are given their protocols or tasks.
 
 use std::net::SocketAddr;
 
+use super::callbacks::lookup::Lookup;
+use super::callbacks::peer::Peer;
+use super::callbacks::session::Session;
 use super::contact::Contact;
-use super::lookup::Lookup;
-use super::peer::Peer;
-use super::session::Session;
 use super::trust::Upstream;
-use super::{ServerId, Servers};
-use crate::event_loop::{ConnId, Loop, Protocol, Security};
+use super::{ServerId, Servers, streaming};
+use crate::event_loop::{ConnId, Connect, Loop, Protocol};
+use crate::streams::Handle;
 
-/// With a client that has come in.
-pub(super) fn client(server: ServerId) -> Box<dyn Protocol<Servers>> {
-    Box::new(Session::new(server))
+/// How connections are served; what is said on them is the same.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub enum Style {
+    /// By a protocol each, which is called.
+    #[default]
+    Callbacks,
+    /// By a task each, which waits.
+    Streams,
 }
 
-/// With whoever has come in by the address for peers.
-pub(super) fn peer(server: ServerId) -> Box<dyn Protocol<Servers>> {
-    Box::new(Peer::new(Contact::accepted(server)))
+/// A style, and what it takes.
+#[derive(Clone)]
+pub(super) enum Host {
+    Callbacks,
+    Streams(Handle<Servers>),
 }
 
-/// With a neighbour that we connect to.
-pub(super) fn dial(event_loop: &mut Loop<'_, Servers>, address: SocketAddr, contact: Contact) -> ConnId {
-    event_loop.connect(address, Security::Plain, Peer::new(contact))
-}
+impl Host {
+    pub(super) fn new(style: Style, event_loop: &mut Loop<'_, Servers>) -> Self {
+        match style {
+            Style::Callbacks => Self::Callbacks,
+            Style::Streams => Self::Streams(Handle::new(event_loop)),
+        }
+    }
 
-/// With Places.
-pub(super) fn connect(event_loop: &mut Loop<'_, Servers>, upstream: &Upstream) -> ConnId {
-    event_loop.connect(upstream.target.clone(), upstream.security.clone(), Lookup)
+    /// Who talks with a client that has come in.
+    pub(super) fn client(&self, server: ServerId) -> Box<dyn Protocol<Servers>> {
+        match self {
+            Self::Callbacks => Box::new(Session::new(server)),
+            Self::Streams(handle) => {
+                let tasks = handle.clone();
+                Box::new(
+                    handle.protocol(move |reader, writer| streaming::session::serve(tasks, server, reader, writer)),
+                )
+            }
+        }
+    }
+
+    /// Who talks with whoever has come in by the address for peers.
+    pub(super) fn peer(&self, server: ServerId) -> Box<dyn Protocol<Servers>> {
+        let contact = Contact::accepted(server);
+        match self {
+            Self::Callbacks => Box::new(Peer::new(contact)),
+            Self::Streams(handle) => {
+                let tasks = handle.clone();
+                Box::new(handle.protocol(move |reader, writer| streaming::peer::accept(tasks, contact, reader, writer)))
+            }
+        }
+    }
+
+    /// Connects to a neighbour, and talks with it.
+    pub(super) fn dial(&self, event_loop: &mut Loop<'_, Servers>, address: SocketAddr, contact: Contact) -> ConnId {
+        let connect = Connect::to(address);
+        match self {
+            Self::Callbacks => event_loop.connect_with(connect, Peer::new(contact)),
+            Self::Streams(handle) => {
+                let opening = handle.connect(event_loop, connect);
+                let id = opening.id();
+                handle.spawn(streaming::peer::dial(handle.clone(), contact, opening)).detach();
+                id
+            }
+        }
+    }
+
+    /// Connects to Places, and asks.
+    pub(super) fn connect(&self, event_loop: &mut Loop<'_, Servers>, upstream: &Upstream) -> ConnId {
+        let connect = Connect::to(upstream.target.clone()).security(upstream.security.clone());
+        match self {
+            Self::Callbacks => event_loop.connect_with(connect, Lookup),
+            Self::Streams(handle) => {
+                let opening = handle.connect(event_loop, connect);
+                let id = opening.id();
+                handle.spawn(streaming::lookup::ask(handle.clone(), opening)).detach();
+                id
+            }
+        }
+    }
 }

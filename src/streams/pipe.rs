@@ -162,11 +162,17 @@ impl Pipe {
         self.tell_reader(ends);
     }
 
-    /// The buffer is over the high-water mark, or is at the low one again.
-    pub(super) fn set_paused(&self, is_paused: bool) {
+    /// The buffer is over the high-water mark.
+    pub(super) fn pause_writing(&self) {
+        self.ends_mut().is_paused = true;
+    }
+
+    /// It is at the low one again, with so many bytes.
+    pub(super) fn resume_writing(&self, unsent: usize) {
         let mut ends = self.ends_mut();
-        ends.is_paused = is_paused;
-        let waiting = if is_paused { Vec::new() } else { ends.drains.take() };
+        ends.is_paused = false;
+        ends.unsent = unsent;
+        let waiting = ends.drains.take();
         self.tell(ends, waiting);
     }
 

@@ -48,11 +48,11 @@ impl<S> Protocol<S> for StreamProtocol {
     }
 
     fn pause_writing(&mut self, _: &mut Transport<'_, S>, _: &mut S) {
-        self.pipe.set_paused(true);
+        self.pipe.pause_writing();
     }
 
-    fn resume_writing(&mut self, _: &mut Transport<'_, S>, _: &mut S) {
-        self.pipe.set_paused(false);
+    fn resume_writing(&mut self, transport: &mut Transport<'_, S>, _: &mut S) {
+        self.pipe.resume_writing(transport.write_buffer_size());
     }
 
     fn woken(&mut self, _: &mut Transport<'_, S>, _: &mut S) {

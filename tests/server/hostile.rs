@@ -12,6 +12,7 @@ use proxy_herd::server::limits::{
     SILENCE_TIME, STALL_TIME,
 };
 
+use crate::STYLE;
 use crate::simulated::Simulated;
 use crate::upstream::{self, Behaviour};
 use crate::world::{self, World, name};
@@ -329,7 +330,7 @@ fn a_machine_that_was_off_for_a_moment_is_linked_again() {
         world.sim.crash(host, Crash::Silent);
         world.pass(MOMENT);
         let provider = upstream::provider(places());
-        world.sim.restart(host, Servers::new(&world.topology, &[name(server)], provider, 8));
+        world.sim.restart(host, Servers::new(&world.topology, &[name(server)], provider, 8).with_style(STYLE));
         world.sim.enter(host, |event_loop, servers| servers.start(event_loop));
         // Its neighbours do not know that it was away until they ask.
         world.pass(PING_AFTER + SLOW);
@@ -377,7 +378,7 @@ fn garbage_of_neighbours_harms_nobody() {
     assert_eq!(world.links_up("Goloman"), 2);
     let hands = world.host("Hands");
     let provider = upstream::provider(places());
-    world.sim.restart(hands, Servers::new(&world.topology, &[name("Hands")], provider, 8));
+    world.sim.restart(hands, Servers::new(&world.topology, &[name("Hands")], provider, 8).with_style(STYLE));
     world.sim.enter(hands, |event_loop, servers| servers.start(event_loop));
     world::links_are_up(&mut world);
 }

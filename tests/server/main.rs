@@ -14,3 +14,8 @@ mod topologies;
 mod transcripts;
 mod upstream;
 mod world;
+
+use proxy_herd::server::Style;
+
+/// In which style the servers talk: in this suite in callbacks; the suite `server_streams` runs the same files in the other.
+const STYLE: Style = Style::Callbacks;

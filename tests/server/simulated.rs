@@ -8,6 +8,7 @@ use proxy_herd::driver::sim::{ClientId, HostId, Weather};
 use proxy_herd::herd::topology::Topology;
 use proxy_herd::server::{Provider, Servers};
 
+use crate::STYLE;
 use crate::world::{World, name};
 
 pub(crate) struct Simulated {
@@ -24,7 +25,8 @@ impl Simulated {
         let mut sim = Sim::new(seed, weather);
         let mut hosts = Vec::new();
         for server in topology.servers() {
-            let state = Servers::new(&topology, std::slice::from_ref(&server.name), provider.clone(), seed);
+            let state =
+                Servers::new(&topology, std::slice::from_ref(&server.name), provider.clone(), seed).with_style(STYLE);
             let host = sim.add_host(server.name.as_str(), state);
             sim.enter(host, |event_loop, servers| servers.start(event_loop));
             hosts.push(host);

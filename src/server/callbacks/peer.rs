@@ -7,16 +7,16 @@
 
 use std::time::{Duration, Instant};
 
-use super::Servers;
-use super::contact::{self, Contact, Parting, Phase};
-use super::limits::{
+use crate::event_loop::{AfterEof, Loop, Lost, Protocol, Transport};
+use crate::server::contact::{self, Contact, Parting, Phase};
+use crate::server::limits::{
     GOODBYE_TIME, HELLO_TIME, LINE_TIME, PEER_HIGH_WATER, PEER_LINE, PEER_LOW_WATER, PING_AFTER, SILENCE_TIME,
 };
-use crate::event_loop::{AfterEof, Loop, Lost, Protocol, Transport};
+use crate::server::{Servers, neighbours};
 use crate::wire::lines::{Line, LineBuffer};
 
 /// One connection with a neighbour, or with somebody who wants to be one.
-pub(super) struct Peer {
+pub(in crate::server) struct Peer {
     contact: Contact,
     lines: LineBuffer,
     /// When something last came.
@@ -28,7 +28,7 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    pub(super) fn new(contact: Contact) -> Self {
+    pub(in crate::server) fn new(contact: Contact) -> Self {
         Self { contact, lines: LineBuffer::new(PEER_LINE), heard: None, begun: None, pinged: false }
     }
 
@@ -92,7 +92,7 @@ impl Protocol<Servers> for Peer {
     }
 
     fn resume_writing(&mut self, transport: &mut Transport<'_, Servers>, servers: &mut Servers) {
-        self.contact.caught_up(servers, transport.id());
+        neighbours::caught_up(servers, transport.id());
     }
 
     fn timed_out(&mut self, transport: &mut Transport<'_, Servers>, servers: &mut Servers) {

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use super::Servers;
-use super::limits::LOOKUP_IDLE_TIME;
-use super::lookups::Heard;
 use crate::event_loop::{AfterEof, Loop, Lost, Protocol, Transport};
+use crate::server::Servers;
+use crate::server::limits::LOOKUP_IDLE_TIME;
+use crate::server::lookups::Heard;
 
 /// One connection.
-pub(super) struct Lookup;
+pub(in crate::server) struct Lookup;
 
 impl Protocol<Servers> for Lookup {
     fn connection_made(&mut self, transport: &mut Transport<'_, Servers>, servers: &mut Servers) {

@@ -7,14 +7,14 @@
 //!
 //! What happens to a client, and what is said, is `client`'s business.
 
-use super::client::{Client, Fault};
-use super::limits::{CLIENT_LINE, GOODBYE_TIME, IDLE_TIME, LINE_TIME, STALL_TIME};
-use super::{ServerId, Servers};
 use crate::event_loop::{AfterEof, Loop, Lost, Protocol, Transport};
+use crate::server::client::{Client, Fault};
+use crate::server::limits::{CLIENT_LINE, GOODBYE_TIME, IDLE_TIME, LINE_TIME, STALL_TIME};
+use crate::server::{ServerId, Servers};
 use crate::wire::lines::{Line, LineBuffer};
 
 /// One client.
-pub(super) struct Session {
+pub(in crate::server) struct Session {
     client: Client,
     stage: Stage,
     pace: Pace,
@@ -47,7 +47,7 @@ enum Pace {
 }
 
 impl Session {
-    pub(super) fn new(server: ServerId) -> Self {
+    pub(in crate::server) fn new(server: ServerId) -> Self {
         let (client, lines) = (Client::new(server), LineBuffer::new(CLIENT_LINE));
         Self { client, stage: Stage::Talking, pace: Pace::Idle, lines }
     }

@@ -1,0 +1,83 @@
+//! Who a task talks with, lent to the loop's calls, and seen off in any case.
+//!
+//! The party is the task's own. For a call it is moved into the closure, beside which the loop and the servers are at hand,
+//! and moved back. Whoever drops it, the task at its end, a task that is cancelled, or a call that panics, sees it off.
+
+use std::io;
+use std::net::SocketAddr;
+
+use crate::event_loop::{ConnId, Loop, Lost};
+use crate::server::Servers;
+use crate::streams::Handle;
+
+/// One that is talked with.
+pub(super) trait Party: 'static {
+    /// The connection is gone.
+    fn farewell(self, event_loop: &mut Loop<'_, Servers>, servers: &mut Servers, lost: Lost);
+}
+
+/// One conversation. In a box, as it moves with every call.
+pub(super) struct Conversation<P: Party>(Option<Box<Talk<P>>>);
+
+struct Talk<P: Party> {
+    handle: Handle<Servers>,
+    id: ConnId,
+    peer: Option<SocketAddr>,
+    why: Option<io::Error>,
+    /// `None` once it was seen off.
+    party: Option<P>,
+}
+
+impl<P: Party> Conversation<P> {
+    pub(super) fn new(handle: Handle<Servers>, id: ConnId, peer: Option<SocketAddr>, party: P) -> Self {
+        Self(Some(Box::new(Talk { handle, id, peer, why: None, party: Some(party) })))
+    }
+
+    /// Lends the party, the loop and the servers to `visit`.
+    pub(super) async fn lend<R: 'static>(
+        &mut self,
+        visit: impl FnOnce(&mut P, &mut Loop<'_, Servers>, &mut Servers) -> R + 'static,
+    ) -> R {
+        let mut talk = self.0.take().expect("it is lent to one call at a time");
+        let call = talk.handle.clone().call(move |event_loop, servers| {
+            let result = visit(talk.party.as_mut().expect(PRESENT), event_loop, servers);
+            (talk, result)
+        });
+        let (talk, result) = call.await;
+        self.0 = Some(talk);
+        result
+    }
+
+    pub(super) fn party(&self) -> &P {
+        self.talk().party.as_ref().expect(PRESENT)
+    }
+
+    pub(super) fn handle(&self) -> &Handle<Servers> {
+        &self.talk().handle
+    }
+
+    pub(super) fn id(&self) -> ConnId {
+        self.talk().id
+    }
+
+    /// The connection is gone, in this way: the last word.
+    pub(super) fn end(mut self, how: io::Result<()>) {
+        if let Some(talk) = &mut self.0 {
+            talk.why = how.err();
+        }
+    }
+
+    fn talk(&self) -> &Talk<P> {
+        self.0.as_ref().expect("it is not looked at while it is lent")
+    }
+}
+
+impl<P: Party> Drop for Talk<P> {
+    fn drop(&mut self) {
+        let Some(party) = self.party.take() else { return };
+        let lost = Lost { id: self.id, peer: self.peer, why: self.why.take() };
+        self.handle.call_soon(move |event_loop, servers| party.farewell(event_loop, servers, lost));
+    }
+}
+
+const PRESENT: &str = "it is seen off only when it is dropped";

@@ -1,0 +1,74 @@
+//! A connection to Places as an async function: a request is written, its answer read; then the next, or none.
+
+use std::time::Duration;
+
+use super::conversation::{Conversation, Party};
+use crate::event_loop::{Loop, Lost};
+use crate::server::Servers;
+use crate::server::limits::LOOKUP_IDLE_TIME;
+use crate::server::lookups::Heard;
+use crate::streams::{Either, Elapsed, Handle, Opening, StreamReader, StreamWriter, race};
+
+/// Asks Places what there is to ask, once it is connected to.
+pub(in crate::server) async fn ask(handle: Handle<Servers>, opening: Opening) {
+    let mut talk = Conversation::new(handle, opening.id(), None, Places);
+    match opening.await {
+        Ok((mut reader, writer)) => {
+            writer.set_close_timeout(CLOSE_TIME);
+            converse(&mut talk, &mut reader, &writer).await;
+            talk.end(writer.wait_closed().await);
+        }
+        Err(why) => talk.end(Err(why)),
+    }
+}
+
+async fn converse(talk: &mut Conversation<Places>, reader: &mut StreamReader, writer: &StreamWriter) {
+    let (handle, id) = (talk.handle().clone(), talk.id());
+    // Whether nobody waits for an answer: while somebody does, the question has a deadline.
+    let mut kept = true;
+    loop {
+        if let Some(request) = talk.lend(move |_, _, servers| servers.lookups.request(id)).await {
+            if !reader.buffered().is_empty() {
+                talk.lend(move |_, _, servers| servers.lookups.log_unasked(id)).await;
+                return writer.abort();
+            }
+            writer.write(&request);
+            kept = false;
+        }
+        let news = race(reader.read(READ), writer.woken());
+        let news = if kept { handle.timeout(LOOKUP_IDLE_TIME, news).await } else { Ok(news.await) };
+        let data = match news {
+            Ok(Either::Left(Ok(data))) => data.to_vec(),
+            // There may be something to ask.
+            Ok(Either::Right(())) if !writer.is_closing() => continue,
+            // It is lost, which says why itself.
+            Ok(Either::Left(Err(_)) | Either::Right(())) => return,
+            Err(Elapsed) => return writer.close(),
+        };
+        if data.is_empty() {
+            talk.lend(move |_, event_loop, servers| servers.lookups.hear_end(event_loop, id)).await;
+            return writer.close();
+        }
+        match talk.lend(move |_, event_loop, servers| servers.lookups.hear(event_loop, id, &data)).await {
+            Heard::Part => {}
+            Heard::Kept => kept = true,
+            Heard::Last => return writer.close(),
+            Heard::Nonsense => return writer.abort(),
+        }
+    }
+}
+
+/// Who is asked.
+struct Places;
+
+impl Party for Places {
+    fn farewell(self, event_loop: &mut Loop<'_, Servers>, servers: &mut Servers, lost: Lost) {
+        servers.lookups.lost(event_loop, lost);
+    }
+}
+
+/// How many bytes of an answer are taken in at once.
+const READ: usize = 64 * 1024;
+
+/// How long our last words may take.
+const CLOSE_TIME: Duration = Duration::from_secs(1);

@@ -1,0 +1,128 @@
+//! A neighbour's connection as an async function: HERD from both sides, then line after line, and PING when there is none.
+//!
+//! What the lines lead to, and what is said, is `contact`'s business.
+
+use std::convert::Infallible;
+use std::io;
+
+use super::conversation::{Conversation, Party};
+use crate::event_loop::{Loop, Lost};
+use crate::server::contact::{self, Contact, Parting, Phase};
+use crate::server::limits::{
+    GOODBYE_TIME, HELLO_TIME, LINE_TIME, PEER_HIGH_WATER, PEER_LINE, PEER_LOW_WATER, PING_AFTER, SILENCE_TIME,
+};
+use crate::server::{Servers, neighbours};
+use crate::streams::{Either, Elapsed, Handle, Opening, ReadError, StreamReader, StreamWriter, race};
+
+/// Talks with whoever has connected to us.
+pub(in crate::server) async fn accept(
+    handle: Handle<Servers>,
+    contact: Contact,
+    reader: StreamReader,
+    writer: StreamWriter,
+) -> io::Result<()> {
+    let talk = Conversation::new(handle, writer.id(), writer.peer_addr(), contact);
+    converse(talk, reader, writer).await;
+    Ok(())
+}
+
+/// Talks with a neighbour, once it is connected to.
+pub(in crate::server) async fn dial(handle: Handle<Servers>, contact: Contact, opening: Opening) {
+    let talk = Conversation::new(handle, opening.id(), None, contact);
+    match opening.await {
+        Ok((reader, writer)) => converse(talk, reader, writer).await,
+        Err(why) => talk.end(Err(why)),
+    }
+}
+
+/// How the conversation is over, but for what the connection itself says.
+enum Over {
+    /// There is something left to say, or not.
+    Parting(Parting),
+    /// They have ended.
+    End,
+    /// There is no sign of life.
+    Silence,
+}
+
+async fn converse(mut talk: Conversation<Contact>, mut reader: StreamReader, writer: StreamWriter) {
+    let id = talk.id();
+    match talk.lend(move |contact, _, servers| contact.meet(servers, id)).await {
+        Some(hello) => {
+            writer.set_write_buffer_limits(PEER_HIGH_WATER, PEER_LOW_WATER);
+            writer.write(&hello);
+            let handle = talk.handle().clone();
+            let over = race(listen(&mut talk, &mut reader, &writer), catch_up(&handle, &writer)).await;
+            match over {
+                Either::Left(Ok(Over::Parting(Parting::Ours(err)))) => {
+                    writer.write(&err);
+                    writer.close_slowly(GOODBYE_TIME);
+                }
+                Either::Left(Ok(Over::Parting(Parting::Theirs) | Over::End)) => writer.close(),
+                Either::Left(Ok(Over::Silence) | Err(_)) | Either::Right(Err(_)) => writer.abort(),
+                Either::Right(Ok(never)) => match never {},
+            }
+        }
+        // Too many wait at the door.
+        None => writer.abort(),
+    }
+    talk.end(writer.wait_closed().await);
+}
+
+/// Carries out what they say, line by line, until that is over.
+async fn listen(
+    talk: &mut Conversation<Contact>,
+    reader: &mut StreamReader,
+    writer: &StreamWriter,
+) -> io::Result<Over> {
+    let (handle, id) = (talk.handle().clone(), talk.id());
+    reader.set_limit(PEER_LINE);
+    let hello_until = handle.now() + HELLO_TIME;
+    loop {
+        let line = if matches!(talk.party().phase(), Phase::Hello(_)) {
+            handle.timeout_at(hello_until, reader.read_until(b"\n")).await.map_err(|Elapsed| contact::NO_HELLO)
+        } else {
+            // The first sign of life, then the rest of the line.
+            if handle.timeout(PING_AFTER, reader.fill_buf()).await.is_err() {
+                writer.write(talk.lend(move |contact, _, servers| contact.ping(servers, id)).await);
+                if handle.timeout(SILENCE_TIME - PING_AFTER, reader.fill_buf()).await.is_err() {
+                    talk.lend(move |contact, _, servers| contact.log_silence(servers, id)).await;
+                    return Ok(Over::Silence);
+                }
+            }
+            handle.timeout(LINE_TIME, reader.read_until(b"\n")).await.map_err(|Elapsed| contact::TOO_SLOW)
+        };
+        let line = match line {
+            Ok(Ok([line @ .., _])) => Ok(line.to_vec()),
+            Ok(Ok([]) | Err(ReadError::Incomplete { .. })) => return Ok(Over::End),
+            Ok(Err(ReadError::Failed(error))) => return Err(error),
+            Ok(Err(ReadError::LimitOverrun { .. })) => Err(contact::TOO_LONG),
+            Err(why) => Err(why),
+        };
+        let obey = move |contact: &mut Contact, event_loop: &mut Loop<'_, Servers>, servers: &mut Servers| match line {
+            Ok(line) => contact.obey(event_loop, servers, id, &line),
+            Err(why) => Err(contact.refuse(servers, id, why)),
+        };
+        match talk.lend(obey).await {
+            Ok(None) => {}
+            Ok(Some(answer)) => writer.write(answer),
+            Err(parting) => return Ok(Over::Parting(parting)),
+        }
+    }
+}
+
+/// Notes when a neighbour that did not keep up has read on: whoever finds that it does not wakes us.
+async fn catch_up(handle: &Handle<Servers>, writer: &StreamWriter) -> io::Result<Infallible> {
+    let id = writer.id();
+    loop {
+        writer.woken().await;
+        writer.drain().await?;
+        handle.call(move |_, servers| neighbours::caught_up(servers, id)).await;
+    }
+}
+
+impl Party for Contact {
+    fn farewell(self, event_loop: &mut Loop<'_, Servers>, servers: &mut Servers, lost: Lost) {
+        Contact::farewell(&self, event_loop, servers, lost);
+    }
+}

@@ -1,0 +1,35 @@
+//! The server as a whole, in every world, once more: every test of the suite `server`, unchanged, in streams.
+
+#[path = "../server/hostile.rs"]
+mod hostile;
+#[path = "../server/limits.rs"]
+mod limits;
+#[path = "../server/links.rs"]
+mod links;
+#[path = "../server/logs.rs"]
+mod logs;
+#[path = "../server/loopback.rs"]
+mod loopback;
+#[path = "../server/places.rs"]
+mod places;
+#[path = "../server/repeats.rs"]
+mod repeats;
+#[path = "../server/script.rs"]
+mod script;
+#[path = "../server/simulated.rs"]
+mod simulated;
+#[path = "../server/splits.rs"]
+mod splits;
+#[path = "../server/topologies.rs"]
+mod topologies;
+#[path = "../server/transcripts.rs"]
+mod transcripts;
+#[path = "../server/upstream.rs"]
+mod upstream;
+#[path = "../server/world.rs"]
+mod world;
+
+use proxy_herd::server::Style;
+
+/// In which style the servers talk.
+const STYLE: Style = Style::Streams;
