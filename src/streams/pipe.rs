@@ -7,6 +7,7 @@ use std::cell::{Ref, RefCell, RefMut};
 use std::future::Future;
 use std::io;
 use std::mem;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use super::desk::Desk;
-use crate::event_loop::{ConnId, Endpoints, Loop, StartTls, Transport};
+use crate::event_loop::{ConnId, Loop, StartTls, Transport};
 
 /// One connection, between its protocol and its two ends of a stream.
 pub(super) struct Pipe {
@@ -25,7 +26,7 @@ pub(super) struct Pipe {
 /// What is in it.
 pub(super) struct Ends {
     pub(super) id: Option<ConnId>,
-    pub(super) endpoints: Option<Endpoints>,
+    pub(super) peer: Option<SocketAddr>,
     pub(super) phase: Phase,
     /// Somebody called [`Loop::wake`].
     pub(super) woken: bool,
@@ -48,8 +49,7 @@ pub(super) struct Ends {
     unsent: usize,
     high: usize,
     is_paused: bool,
-    drains: Watchers,
-    others: Watchers,
+    watchers: Watchers,
 }
 
 /// How far the connection is.
@@ -102,7 +102,7 @@ impl Pipe {
     pub(super) fn new(desk: Rc<Desk>) -> Rc<Self> {
         let ends = Ends {
             id: None,
-            endpoints: None,
+            peer: None,
             phase: Phase::Opening,
             woken: false,
             incoming: Vec::new(),
@@ -118,8 +118,7 @@ impl Pipe {
             unsent: 0,
             high: 0,
             is_paused: false,
-            drains: Watchers::default(),
-            others: Watchers::default(),
+            watchers: Watchers::default(),
         };
         Rc::new(Self { desk, ends: RefCell::new(ends) })
     }
@@ -172,7 +171,7 @@ impl Pipe {
         let mut ends = self.ends_mut();
         ends.is_paused = false;
         ends.unsent = unsent;
-        let waiting = ends.drains.take();
+        let waiting = ends.watchers.take(For::Room);
         self.tell(ends, waiting);
     }
 
@@ -180,31 +179,26 @@ impl Pipe {
     pub(super) fn notify(&self, change: impl FnOnce(&mut Ends)) {
         let mut ends = self.ends_mut();
         change(&mut ends);
-        let mut waiting = ends.others.take();
-        waiting.extend(ends.reader.take());
-        self.tell(ends, waiting);
+        let waiting = ends.watchers.take(For::News);
+        let reader = ends.reader.take();
+        self.tell(ends, waiting.chain(reader));
     }
 
     pub(super) fn lose(&self, why: Option<io::Error>) {
         let mut ends = self.ends_mut();
         ends.phase = Phase::Lost(why.map(Arc::new));
         ends.writing = Writing::Closing;
-        let mut waiting = ends.drains.take();
-        waiting.append(&mut ends.others.take());
-        waiting.extend(ends.reader.take());
-        self.tell(ends, waiting);
+        let waiting = ends.watchers.take(For::Room).chain(ends.watchers.take(For::News));
+        let reader = ends.reader.take();
+        self.tell(ends, waiting.chain(reader));
     }
 
     fn tell_reader(&self, mut ends: RefMut<'_, Ends>) {
         let reader = ends.reader.take();
-        drop(ends);
-        self.desk.agenda.attend();
-        if let Some(reader) = reader {
-            reader.wake();
-        }
+        self.tell(ends, reader);
     }
 
-    fn tell(&self, ends: RefMut<'_, Ends>, waiting: Vec<Waker>) {
+    fn tell(&self, ends: RefMut<'_, Ends>, waiting: impl IntoIterator<Item = Waker>) {
         drop(ends);
         self.desk.agenda.attend();
         waiting.into_iter().for_each(Waker::wake);
@@ -325,7 +319,7 @@ impl Pipe {
         let mut ends = self.ends_mut();
         ends.listed = false;
         let (outgoing, wishes) = (mem::take(&mut ends.outgoing), mem::take(&mut ends.wishes));
-        let mut waiting = Vec::new();
+        let mut waiting = None;
         if let Some(mut transport) = ends.id.and_then(|id| event_loop.transport(id)) {
             let mut written = 0;
             for (place, wish) in wishes {
@@ -338,19 +332,19 @@ impl Pipe {
             ends.high = transport.write_buffer_limits().1;
             ends.is_paused = transport.is_writing_paused();
             if !ends.is_paused {
-                waiting = ends.drains.take();
+                waiting = Some(ends.watchers.take(For::Room));
             }
         }
         drop(ends);
         self.desk.recycle(outgoing);
-        waiting.into_iter().for_each(Waker::wake);
+        waiting.into_iter().flatten().for_each(Waker::wake);
     }
 }
 
 impl Ends {
     /// The connection stands.
-    pub(super) fn made(&mut self, id: ConnId, endpoints: Option<Endpoints>, high: usize) {
-        (self.id, self.endpoints, self.high) = (Some(id), endpoints, high);
+    pub(super) fn made(&mut self, id: ConnId, peer: Option<SocketAddr>, high: usize) {
+        (self.id, self.peer, self.high) = (Some(id), peer, high);
         self.phase = Phase::Open;
     }
 
@@ -389,13 +383,6 @@ impl Ends {
             Phase::Opening | Phase::Open | Phase::Upgrading => Poll::Pending,
         }
     }
-
-    fn watchers(&mut self, kind: For) -> &mut Watchers {
-        match kind {
-            For::Room => &mut self.drains,
-            For::News => &mut self.others,
-        }
-    }
 }
 
 impl Wish {
@@ -414,18 +401,49 @@ impl Wish {
     }
 }
 
-/// Those who wait for the same thing; all are woken together.
+/// Those who wait; all who wait for the same kind of news are woken together.
 #[derive(Default)]
 struct Watchers {
-    waiting: Vec<Waker>,
-    /// How often they were woken: who waited before does not stand here any more.
-    round: u32,
+    /// There is seldom more than one.
+    first: Option<(For, Waker)>,
+    more: Vec<(For, Waker)>,
+    /// How often those of each kind were woken: who waited before does not stand here any more.
+    rounds: [u32; 2],
 }
 
 impl Watchers {
-    fn take(&mut self) -> Vec<Waker> {
-        self.round = self.round.wrapping_add(1);
-        mem::take(&mut self.waiting)
+    /// All of a kind, to be woken.
+    fn take(&mut self, kind: For) -> impl Iterator<Item = Waker> + use<> {
+        let round = &mut self.rounds[kind as usize];
+        *round = round.wrapping_add(1);
+        let first = self.first.take_if(|(other, _)| *other == kind);
+        let more = if self.more.is_empty() {
+            Vec::new()
+        } else {
+            self.more.extract_if(.., |(other, _)| *other == kind).collect()
+        };
+        first.into_iter().chain(more).map(|(_, waker)| waker)
+    }
+
+    /// One more; the round in which it waits.
+    fn add(&mut self, kind: For, waker: Waker) -> u32 {
+        match &mut self.first {
+            Some(_) => self.more.push((kind, waker)),
+            none => *none = Some((kind, waker)),
+        }
+        self.rounds[kind as usize]
+    }
+
+    /// Takes one out that waits since that round, with such a waker: one is as good as another.
+    fn remove(&mut self, kind: For, round: u32, waker: &Waker) -> Option<(For, Waker)> {
+        if self.rounds[kind as usize] != round {
+            return None;
+        }
+        let is_it = |(other, waiting): &(For, Waker)| *other == kind && waiting.will_wake(waker);
+        self.first.take_if(|first| is_it(first)).or_else(|| {
+            let place = self.more.iter().position(is_it)?;
+            Some(self.more.swap_remove(place))
+        })
     }
 }
 
@@ -452,10 +470,8 @@ impl<R, F: FnMut(&mut Ends) -> Poll<R>> Future for Watch<'_, F> {
         }
         drop(ends);
         watch.leave();
-        let mut ends = watch.pipe.ends_mut();
-        let watchers = ends.watchers(watch.kind);
-        watchers.waiting.push(context.waker().clone());
-        watch.place = Some((watchers.round, context.waker().clone()));
+        let round = watch.pipe.ends_mut().watchers.add(watch.kind, context.waker().clone());
+        watch.place = Some((round, context.waker().clone()));
         Poll::Pending
     }
 }
@@ -463,15 +479,8 @@ impl<R, F: FnMut(&mut Ends) -> Poll<R>> Future for Watch<'_, F> {
 impl<F> Watch<'_, F> {
     fn leave(&mut self) {
         let Some((round, waker)) = self.place.take() else { return };
-        let mut ends = self.pipe.ends_mut();
-        let watchers = ends.watchers(self.kind);
-        if watchers.round == round
-            && let Some(place) = watchers.waiting.iter().position(|waiting| waiting.will_wake(&waker))
-        {
-            let waiting = watchers.waiting.swap_remove(place);
-            drop(ends);
-            drop(waiting);
-        }
+        let left = self.pipe.ends_mut().watchers.remove(self.kind, round, &waker);
+        drop(left);
     }
 }
 

@@ -165,7 +165,7 @@ impl StreamReader {
     ///
     /// If the separator is empty.
     pub async fn read_until(&mut self, separator: &[u8]) -> Result<&[u8], ReadError> {
-        match self.seek(separator).await? {
+        match poll_fn(|context| self.poll_seek(context, separator)).await? {
             Found::At(end) => Ok(self.give(end, separator.len())),
             Found::TooFar(consumed) => Err(ReadError::LimitOverrun { consumed }),
             Found::End => Err(ReadError::Incomplete { partial: self.give_rest(), expected: None }),
@@ -181,8 +181,7 @@ impl StreamReader {
     /// read in parts.
     pub async fn read_line(&mut self) -> Result<&[u8], ReadError> {
         loop {
-            let found = self.seek(b"\n").await?;
-            match found {
+            match poll_fn(|context| self.poll_seek(context, b"\n")).await? {
                 Found::At(end) if self.skipping => {
                     self.skipping = false;
                     self.give(end, 1);
@@ -300,12 +299,17 @@ impl StreamReader {
         if let Poll::Ready(end) = self.pipe.poll_end(context) {
             return Poll::Ready(end.map(|()| false));
         }
-        if self.len() == 0 {
-            // A connection that is idle needs no buffer.
-            (self.start, self.searched) = (0, 0);
-            self.pipe.desk.recycle(mem::take(&mut self.buffer));
-        }
+        self.shrink();
         Poll::Pending
+    }
+
+    /// Who waits needs no more memory than for what it has: a connection that is idle, none.
+    fn shrink(&mut self) {
+        if self.buffer.capacity() > 2 * self.len() {
+            let rest = self.unread().to_vec();
+            self.pipe.desk.recycle(mem::replace(&mut self.buffer, rest));
+            self.searched -= mem::take(&mut self.start);
+        }
     }
 
     /// Any bytes, or the end.
@@ -317,14 +321,14 @@ impl StreamReader {
     }
 
     /// Looks for a separator, and reads on until there is one or there can be none.
-    async fn seek(&mut self, separator: &[u8]) -> io::Result<Found> {
+    fn poll_seek(&mut self, context: &mut Context<'_>, separator: &[u8]) -> Poll<io::Result<Found>> {
         assert!(!separator.is_empty(), "the separator is empty");
         loop {
             if let Some(found) = self.find(separator) {
-                return Ok(found);
+                return Poll::Ready(Ok(found));
             }
-            if !poll_fn(|context| self.poll_more(context)).await? {
-                return Ok(Found::End);
+            if !ready!(self.poll_more(context))? {
+                return Poll::Ready(Ok(Found::End));
             }
         }
     }

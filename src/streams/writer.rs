@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::pipe::{For, Phase, Pipe, Wish};
 use super::reader::StreamReader;
-use crate::event_loop::{ConnId, Endpoints, StartTls};
+use crate::event_loop::{ConnId, StartTls};
 
 /// What is sent to a connection's peer: asyncio's
 /// [`StreamWriter`](https://docs.python.org/3/library/asyncio-stream.html#streamwriter).
@@ -35,14 +35,9 @@ impl StreamWriter {
         self.pipe.ends().id.expect("a writer is made when the connection is")
     }
 
-    /// The addresses of both ends.
-    pub fn endpoints(&self) -> Endpoints {
-        self.pipe.ends().endpoints.clone().expect("a writer is made when the connection is")
-    }
-
     /// The peer's IP address; `None` on Unix sockets. asyncio: `get_extra_info("peername")`.
     pub fn peer_addr(&self) -> Option<SocketAddr> {
-        self.endpoints().peer.ip()
+        self.pipe.ends().peer
     }
 
     /// Sends `data`, in the order of the calls. It is buffered, without a limit: [`drain`](Self::drain) now and then. After

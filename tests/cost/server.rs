@@ -7,28 +7,36 @@ use std::time::{Instant, SystemTime};
 use proxy_herd::event_loop::{ConnId, Endpoints, EventLoop, ListenerId, Request};
 use proxy_herd::herd::name::ServerName;
 use proxy_herd::herd::topology::Topology;
-use proxy_herd::server::{Provider, Servers};
+use proxy_herd::server::{Provider, Servers, Style};
 
 use crate::stage::{Stage, bytes, with_descriptors};
 
 #[test]
-fn an_idle_client_costs_at_most_a_kibibyte() {
+fn an_idle_client_costs_at_most_a_kibibyte_and_another_in_streams() {
     let count = with_descriptors(5_000);
-    let mut server = start();
-    let mut clients = Vec::with_capacity(count);
-    let grown = bytes(|| {
-        server.welcome(&mut clients, count);
-        clients.iter_mut().for_each(|client| talk(&mut server, client, IAMAT));
+    let [callbacks, streams] = STYLES.map(|style| {
+        let mut server = start(style);
+        let mut clients = Vec::with_capacity(count);
+        let grown = bytes(|| {
+            server.welcome(&mut clients, count);
+            clients.iter_mut().for_each(|client| talk(&mut server, client, IAMAT));
+        });
+        let each = grown / count as i64;
+        println!("an idle client costs {each} bytes in {style:?}; {count} cost {grown}");
+        each
     });
-    let each = grown / count as i64;
-    println!("an idle client costs {each} bytes; {count} cost {grown}");
-    assert!((100..=1024).contains(&each), "{each}");
+    assert!((100..=1024).contains(&callbacks), "{callbacks}");
+    assert!((100..=1024).contains(&(streams - callbacks)), "{streams}");
 }
 
 #[test]
 fn an_unfinished_line_costs_itself_and_not_a_buffer() {
+    STYLES.into_iter().for_each(an_unfinished_line_costs_itself_in);
+}
+
+fn an_unfinished_line_costs_itself_in(style: Style) {
     let count = with_descriptors(1_000);
-    let mut server = start();
+    let mut server = start(style);
     let mut clients = Vec::with_capacity(count);
     server.welcome(&mut clients, count);
     let (start, rest) = IAMAT.split_at(IAMAT.len() / 2);
@@ -43,26 +51,33 @@ fn an_unfinished_line_costs_itself_and_not_a_buffer() {
     round();
     let (begun, ended) = round();
     let lines = (count * start.len()) as i64;
-    println!("{count} unfinished lines of {} bytes cost {begun}", start.len());
+    println!("{count} unfinished lines of {} bytes cost {begun} in {style:?}", start.len());
     assert!((lines..=2 * lines).contains(&begun), "{begun}");
-    assert_eq!(begun + ended, 0, "a line that is over leaves nothing");
+    // Who sleeps stands in a tree, whose nodes may be fuller now.
+    assert!((-1024..=0).contains(&(begun + ended)), "a line that is over leaves nothing, not {}", begun + ended);
 }
 
 #[test]
 fn garbage_leaves_nothing_behind() {
-    let mut server = start();
-    let mut clients = Vec::with_capacity(with_descriptors(100));
-    // Tables grow, and stay, until they are large enough; what leaks does so each time.
-    let left: Vec<i64> = (0..5).map(|_| bytes(|| pour_garbage(&mut server, &mut clients))).collect();
-    println!("{GARBAGE} bytes of garbage, again and again, leave {left:?}");
-    assert!(left.iter().any(|left| *left <= 0), "{left:?}");
+    for style in STYLES {
+        let mut server = start(style);
+        let mut clients = Vec::with_capacity(with_descriptors(100));
+        // Tables grow, and stay, until they are large enough; what leaks does so each time.
+        let left: Vec<i64> = (0..5).map(|_| bytes(|| pour_garbage(&mut server, &mut clients))).collect();
+        println!("{GARBAGE} bytes of garbage, again and again, leave {left:?} in {style:?}");
+        assert!(left.iter().any(|left| *left <= 0), "{left:?}");
+    }
 }
 
 #[test]
 fn the_replies_of_a_batch_leave_in_one_write() {
+    STYLES.into_iter().for_each(the_replies_leave_in_one_write_in);
+}
+
+fn the_replies_leave_in_one_write_in(style: Style) {
     let batch = IAMAT.repeat(BATCH);
     // The loop hands them out as one, whatever the driver.
-    let (mut event_loop, client) = one_client_without_sockets();
+    let (mut event_loop, client) = one_client_without_sockets(style);
     event_loop.received(client, &batch);
     event_loop.end_turn();
     let mut writes = Vec::new();
@@ -75,7 +90,7 @@ fn the_replies_of_a_batch_leave_in_one_write() {
     assert_eq!(writes, [(client, BATCH)]);
 
     // And the driver sends them as one: what the client reads first is all.
-    let mut server = start();
+    let mut server = start(style);
     let mut clients = Vec::new();
     server.welcome(&mut clients, 1);
     server.say(&mut clients[0], &batch);
@@ -85,8 +100,8 @@ fn the_replies_of_a_batch_leave_in_one_write() {
 }
 
 /// A server on real sockets.
-fn start() -> Stage<Servers> {
-    Stage::new(goloman, |servers| servers.clients(&name()).expect("it runs") as usize)
+fn start(style: Style) -> Stage<Servers> {
+    Stage::new(|address| goloman(style, address), |servers| servers.clients(&name()).expect("it runs") as usize)
 }
 
 /// A client says something that ends one line, and has its answer.
@@ -160,9 +175,9 @@ fn scribble<'a>(dice: &mut fastrand::Rng, client: usize, piece: &'a mut [u8]) ->
 }
 
 /// A server without a driver, which this test plays, and its client.
-fn one_client_without_sockets() -> (EventLoop<Servers>, ConnId) {
+fn one_client_without_sockets(style: Style) -> (EventLoop<Servers>, ConnId) {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
-    let mut event_loop = goloman(address);
+    let mut event_loop = goloman(style, address);
     let for_clients = |request: Request| match request {
         Request::Listen { listener, address: wanted, .. } if wanted.ip() == Some(address) => Some(listener),
         _ => None,
@@ -175,11 +190,11 @@ fn one_client_without_sockets() -> (EventLoop<Servers>, ConnId) {
 }
 
 /// A herd of one, about to listen for clients on `address`.
-fn goloman(address: SocketAddr) -> EventLoop<Servers> {
+fn goloman(style: Style, address: SocketAddr) -> EventLoop<Servers> {
     let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let topology = Topology::parse(TOPOLOGY).expect("a topology").with_addresses(|_| (address, anywhere));
     let places = Provider::embedded().expect("random numbers");
-    let servers = Servers::new(&topology, &[name()], places, SEED);
+    let servers = Servers::new(&topology, &[name()], places, SEED).with_style(style);
     let mut event_loop = EventLoop::new(servers, Instant::now(), SystemTime::now());
     event_loop.enter(|event_loop, servers| servers.start(event_loop));
     event_loop
@@ -192,6 +207,8 @@ fn name() -> ServerName {
 fn lines(text: &[u8]) -> usize {
     text.iter().filter(|byte| **byte == b'\n').count()
 }
+
+const STYLES: [Style; 2] = [Style::Callbacks, Style::Streams];
 
 const TOPOLOGY: &str = r#"{
     "herd": "alone",

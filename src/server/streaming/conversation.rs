@@ -3,8 +3,11 @@
 //! The party is the task's own. For a call it is moved into the closure, beside which the loop and the servers are at hand,
 //! and moved back. Whoever drops it, the task at its end, a task that is cancelled, or a call that panics, sees it off.
 
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Poll, ready};
 
 use crate::event_loop::{ConnId, Loop, Lost};
 use crate::server::Servers;
@@ -34,18 +37,22 @@ impl<P: Party> Conversation<P> {
     }
 
     /// Lends the party, the loop and the servers to `visit`.
-    pub(super) async fn lend<R: 'static>(
+    pub(super) fn lend<R: 'static>(
         &mut self,
         visit: impl FnOnce(&mut P, &mut Loop<'_, Servers>, &mut Servers) -> R + 'static,
-    ) -> R {
+    ) -> impl Future<Output = R> {
         let mut talk = self.0.take().expect("it is lent to one call at a time");
-        let call = talk.handle.clone().call(move |event_loop, servers| {
+        let handle = talk.handle.clone();
+        let mut call = handle.call(move |event_loop, servers| {
             let result = visit(talk.party.as_mut().expect(PRESENT), event_loop, servers);
             (talk, result)
         });
-        let (talk, result) = call.await;
-        self.0 = Some(talk);
-        result
+        // Not an `async fn`, which would keep room for `visit` three times.
+        poll_fn(move |context| {
+            let (talk, result) = ready!(Pin::new(&mut call).poll(context));
+            self.0 = Some(talk);
+            Poll::Ready(result)
+        })
     }
 
     pub(super) fn party(&self) -> &P {
@@ -61,7 +68,7 @@ impl<P: Party> Conversation<P> {
     }
 
     /// The connection is gone, in this way: the last word.
-    pub(super) fn end(mut self, how: io::Result<()>) {
+    pub(super) fn end(&mut self, how: io::Result<()>) {
         if let Some(talk) = &mut self.0 {
             talk.why = how.err();
         }

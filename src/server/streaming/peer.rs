@@ -28,7 +28,7 @@ pub(in crate::server) async fn accept(
 
 /// Talks with a neighbour, once it is connected to.
 pub(in crate::server) async fn dial(handle: Handle<Servers>, contact: Contact, opening: Opening) {
-    let talk = Conversation::new(handle, opening.id(), None, contact);
+    let mut talk = Conversation::new(handle, opening.id(), None, contact);
     match opening.await {
         Ok((reader, writer)) => converse(talk, reader, writer).await,
         Err(why) => talk.end(Err(why)),

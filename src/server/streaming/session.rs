@@ -7,6 +7,7 @@
 //! What happens to a client, and what is said, is `client`'s business.
 
 use std::borrow::Cow;
+use std::future::Future;
 use std::io;
 use std::time::Instant;
 
@@ -18,25 +19,24 @@ use crate::server::{ServerId, Servers};
 use crate::streams::{Either, Elapsed, Handle, ReadError, StreamReader, StreamWriter, race};
 
 /// Serves one client.
-pub(in crate::server) async fn serve(
+pub(in crate::server) fn serve(
     handle: Handle<Servers>,
     server: ServerId,
-    mut reader: StreamReader,
+    reader: StreamReader,
     writer: StreamWriter,
-) -> io::Result<()> {
-    let (id, peer) = (writer.id(), writer.peer_addr().expect("clients come over TCP"));
-    let mut talk = Conversation::new(handle, id, Some(peer), Client::new(server));
-    if talk.lend(move |client, event_loop, servers| client.admit(event_loop, servers, id, peer)).await {
-        reader.set_limit(CLIENT_LINE);
-        writer.set_close_timeout(STALL_TIME);
-        let mut session = Session { talk, reader, writer, begun: None };
-        let outcome = session.converse().await;
-        session.leave(outcome).await;
-    } else {
-        writer.abort();
-        talk.end(writer.wait_closed().await);
+) -> impl Future<Output = io::Result<()>> {
+    let talk = Conversation::new(handle, writer.id(), writer.peer_addr(), Client::new(server));
+    let mut session = Session { talk, reader, writer, begun: None };
+    async move {
+        match session.converse().await {
+            Ok(Leave::Close) => session.writer.close(),
+            Ok(Leave::CloseSlowly) => session.writer.close_slowly(GOODBYE_TIME),
+            // It may not stay, or is lost, or was too slow.
+            Err(_) => session.writer.abort(),
+        }
+        session.talk.end(session.writer.wait_closed().await);
+        Ok(())
     }
-    Ok(())
 }
 
 /// One client.
@@ -68,8 +68,27 @@ enum Leave {
 }
 
 impl Session {
-    /// Carries out what the client says, line by line, until that is over.
+    /// Carries out what the client says, line by line, and answers it, until both are over.
     async fn converse(&mut self) -> io::Result<Leave> {
+        self.welcome().await?;
+        let leave = self.listen().await?;
+        self.answer_all().await?;
+        Ok(leave)
+    }
+
+    /// Lets the client in, if it may stay.
+    async fn welcome(&mut self) -> io::Result<()> {
+        let (id, peer) = (self.talk.id(), self.writer.peer_addr().expect("clients come over TCP"));
+        if !self.talk.lend(move |client, event_loop, servers| client.admit(event_loop, servers, id, peer)).await {
+            return Err(io::ErrorKind::ConnectionRefused.into());
+        }
+        self.reader.set_limit(CLIENT_LINE);
+        self.writer.set_close_timeout(STALL_TIME);
+        Ok(())
+    }
+
+    /// Carries out what the client says, line by line, until that is over.
+    async fn listen(&mut self) -> io::Result<Leave> {
         // Once the server stops: how many of the bytes that came are still to be carried out.
         let mut left = None;
         loop {
@@ -109,21 +128,6 @@ impl Session {
                 }
             }
         }
-    }
-
-    /// Answers what is outstanding, then closes, and sees the client off when that is done.
-    async fn leave(mut self, outcome: io::Result<Leave>) {
-        let outcome = match outcome {
-            Ok(leave) => self.answer_all().await.map(|()| leave),
-            Err(error) => Err(error),
-        };
-        match outcome {
-            Ok(Leave::Close) => self.writer.close(),
-            Ok(Leave::CloseSlowly) => self.writer.close_slowly(GOODBYE_TIME),
-            // The connection is lost, or the client was too slow, and was told off.
-            Err(_) => self.writer.abort(),
-        }
-        self.talk.end(self.writer.wait_closed().await);
     }
 
     /// Carries out one line.
