@@ -1,8 +1,8 @@
-//! asyncio's TCP echo server on this loop: `cargo run --example echo_server`, then `nc 127.0.0.1 8888`.
+//! asyncio's TCP echo server, with callbacks: `cargo run --example echo_callbacks`, then `nc 127.0.0.1 8888`.
 //!
-//! To be read beside [asyncio's](https://docs.python.org/3/library/asyncio-protocol.html#tcp-echo-server). Beyond it: whoever
-//! says nothing for a minute is left, whoever does not read is not read from, and SIGTERM or Ctrl-C gives those who are
-//! connected ten seconds to finish.
+//! To be read beside `echo_streams.rs`, which does the same, and
+//! [asyncio's](https://docs.python.org/3/library/asyncio-protocol.html#tcp-echo-server). Beyond that one: who does not read is not
+//! read from, and after Ctrl-C or SIGTERM those who are connected have ten seconds to finish. The argument is where to listen.
 
 #![expect(clippy::print_stdout, reason = "an example shows what happens")]
 
@@ -17,22 +17,25 @@ use proxy_herd::event_loop::{
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let address = SocketAddr::from(([127, 0, 0, 1], 8888));
-    let mut event_loop = EventLoop::new(Outcome::Ok(()), Instant::now(), SystemTime::now());
+    let address: SocketAddr = std::env::args().nth(1).as_deref().unwrap_or("127.0.0.1:8888").parse()?;
+    let mut event_loop = EventLoop::new(Ok(()), Instant::now(), SystemTime::now());
     event_loop.enter(|event_loop, _| {
         let listener = event_loop.listen(address, ServerSecurity::Plain, Entrance);
         for signal in [Signal::Terminate, Signal::Interrupt] {
-            event_loop.add_signal_handler(signal, move |event_loop, _| event_loop.shut_down(listener, GRACE));
+            event_loop.add_signal_handler(signal, move |event_loop, _| {
+                println!("Shutting down");
+                event_loop.shut_down(listener, GRACE);
+            });
         }
     });
     Sockets::new()?.run(&mut event_loop)?;
     match event_loop.state() {
         Ok(()) => Ok(()),
-        Err(error) => Err(format!("cannot listen on {address}: {error}").into()),
+        Err(error) => Err(error.to_string().into()),
     }
 }
 
-/// What the server came to: the state that all callbacks are lent.
+/// What has come of it: the state that all callbacks are lent.
 type Outcome = io::Result<()>;
 
 /// What asyncio has in a `Server`, and in the call that makes one.
@@ -63,15 +66,12 @@ struct Echo;
 impl Protocol<Outcome> for Echo {
     fn connection_made(&mut self, transport: &mut Transport<'_, Outcome>, _: &mut Outcome) {
         if let Some(peer) = transport.peer_addr() {
-            println!("{} connected from {peer}", transport.id());
+            println!("{peer} is here");
         }
-        transport.set_timeout(Some(PATIENCE));
     }
 
     fn data_received(&mut self, transport: &mut Transport<'_, Outcome>, _: &mut Outcome, data: &[u8]) {
-        println!("{} sent {:?}", transport.id(), String::from_utf8_lossy(data));
         transport.write(data);
-        transport.set_timeout(Some(PATIENCE));
     }
 
     fn pause_writing(&mut self, transport: &mut Transport<'_, Outcome>, _: &mut Outcome) {
@@ -82,18 +82,16 @@ impl Protocol<Outcome> for Echo {
         transport.resume_reading();
     }
 
-    // `timed_out` aborts, and `eof_received` closes, unless they say otherwise.
+    // `eof_received` closes, unless it says otherwise: what waits is sent first.
 
     fn connection_lost(&mut self, _: &mut Loop<'_, Outcome>, _: &mut Outcome, lost: Lost) {
-        match lost.why {
-            None => println!("{} is gone", lost.id),
-            Some(why) => println!("{} is gone: {why}", lost.id),
+        match (lost.peer, lost.why) {
+            (Some(peer), None) => println!("{peer} is gone"),
+            (Some(peer), Some(why)) => println!("{peer} is gone: {why}"),
+            _ => {}
         }
     }
 }
 
-/// How long a client may say nothing.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// How long clients may stay that are there when the server is told to stop.
+/// How long those may stay who are there when the server is told to stop.
 const GRACE: Duration = Duration::from_secs(10);
