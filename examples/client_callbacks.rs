@@ -45,7 +45,7 @@ impl Client {
     fn ask(&mut self, transport: &mut Transport<'_, Outcome>) {
         let Some(question) = self.questions.pop_front() else { return transport.close() };
         transport.writelines([question.as_bytes(), b"\n"]);
-        // For the whole answer: nothing but the next question renews it.
+        // For the whole answer, in however many pieces it comes: only the next question renews it.
         transport.set_timeout(Some(PATIENCE));
     }
 }
@@ -67,11 +67,11 @@ impl Protocol<Outcome> for Client {
     }
 
     fn timed_out(&mut self, transport: &mut Transport<'_, Outcome>, _: &mut Outcome) {
-        transport.fail(io::Error::new(io::ErrorKind::TimedOut, "it does not answer"));
+        transport.fail(io::Error::other("it does not answer"));
     }
 
     fn eof_received(&mut self, transport: &mut Transport<'_, Outcome>, _: &mut Outcome) -> AfterEof {
-        transport.fail(io::Error::new(io::ErrorKind::UnexpectedEof, "it has gone without an answer"));
+        transport.fail(io::Error::other("it has gone without an answer"));
         AfterEof::Close
     }
 

@@ -5,12 +5,16 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use crate::STYLES;
 use crate::program::{Peer, Program};
 
 #[test]
-fn chat() {
-    STYLES.iter().for_each(|style| check(&format!("chat_{style}")));
+fn with_callbacks() {
+    check("chat_callbacks");
+}
+
+#[test]
+fn with_streams() {
+    check("chat_streams");
 }
 
 fn check(name: &str) {

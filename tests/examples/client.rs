@@ -3,12 +3,16 @@
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use crate::STYLES;
 use crate::program::{Peer, Program};
 
 #[test]
-fn client() {
-    STYLES.iter().for_each(|style| check(&format!("client_{style}")));
+fn with_callbacks() {
+    check("client_callbacks");
+}
+
+#[test]
+fn with_streams() {
+    check("client_streams");
 }
 
 fn check(name: &str) {

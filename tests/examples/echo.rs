@@ -1,11 +1,15 @@
 //! The echo servers.
 
-use crate::STYLES;
 use crate::program::{Peer, Program, is_deserted};
 
 #[test]
-fn echo() {
-    STYLES.iter().for_each(|style| check(&format!("echo_{style}")));
+fn with_callbacks() {
+    check("echo_callbacks");
+}
+
+#[test]
+fn with_streams() {
+    check("echo_streams");
 }
 
 fn check(name: &str) {

@@ -5,6 +5,3 @@ mod client;
 mod echo;
 mod program;
 mod proxy;
-
-/// The suffixes of the programs of a pair.
-const STYLES: [&str; 1] = ["callbacks"];

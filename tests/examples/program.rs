@@ -92,9 +92,15 @@ impl Program {
 }
 
 impl Drop for Program {
+    #[expect(clippy::print_stderr, reason = "why it fell silent, for whoever reads of the failed test")]
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if let (true, Some(stderr)) = (thread::panicking(), &mut self.child.stderr) {
+            let mut said = String::new();
+            let _ = stderr.read_to_string(&mut said);
+            eprintln!("the example said:\n{said}");
+        }
     }
 }
 
@@ -109,6 +115,8 @@ impl Peer {
 
     #[track_caller]
     pub(crate) fn accept(listener: &TcpListener) -> Self {
+        // On Linux this is for accepting, too.
+        SockRef::from(listener).set_read_timeout(Some(PATIENCE)).expect("set");
         Self::new(listener.accept().expect("somebody connects").0)
     }
 

@@ -5,12 +5,16 @@ use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
 
-use crate::STYLES;
 use crate::program::{Peer, Program};
 
 #[test]
-fn proxy() {
-    STYLES.iter().for_each(|style| check(&format!("proxy_{style}")));
+fn with_callbacks() {
+    check("proxy_callbacks");
+}
+
+#[test]
+fn with_streams() {
+    check("proxy_streams");
 }
 
 fn check(name: &str) {
