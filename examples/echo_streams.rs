@@ -59,7 +59,7 @@ async fn serve(handle: &Handle<Outcome>, address: SocketAddr) -> io::Result<()> 
 
 /// Serves one client; when this returns, its connection is closed.
 async fn greet(mut reader: StreamReader, writer: StreamWriter) -> io::Result<()> {
-    let peer = writer.endpoints().peer;
+    let peer = writer.peer();
     println!("{peer} is here");
     let echoed = echo(&mut reader, &writer).await;
     match &echoed {

@@ -9,12 +9,14 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use super::address::Address;
 use super::channel::Security;
 
-/// Where to connect to. Made of a `SocketAddr`, of a path, or of a name and a port, as `("kiwi.cs.ucla.edu", 80)`.
+/// Where to connect to. Made of a `SocketAddr`, of a path, of a name and a port, as `("kiwi.cs.ucla.edu", 80)`, or parsed from
+/// `kiwi.cs.ucla.edu:80`, `127.0.0.1:80`, `[::1]:80`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Target {
     /// This address: nothing is looked up.
@@ -51,6 +53,24 @@ impl From<&Path> for Target {
 impl From<(&str, u16)> for Target {
     fn from((name, port): (&str, u16)) -> Self {
         Self::Name(name.to_owned(), port)
+    }
+}
+
+impl FromStr for Target {
+    type Err = io::Error;
+
+    fn from_str(text: &str) -> io::Result<Self> {
+        if let Ok(address) = text.parse::<SocketAddr>() {
+            return Ok(address.into());
+        }
+        let parts = text.rsplit_once(':').and_then(|(name, port)| Some((name, port.parse().ok()?)));
+        let parts = parts.filter(|(name, _)| !name.is_empty() && !name.contains(':'));
+        parts.map(Self::from).ok_or_else(|| {
+            io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!("{text:?} is not HOST:PORT (an IPv6 address needs brackets)"),
+            )
+        })
     }
 }
 

@@ -186,6 +186,11 @@ impl<S> EventLoop<S> {
         &self.state
     }
 
+    /// The application's state, and nothing else: connections are dropped without a word, and so are tasks.
+    pub fn into_state(self) -> S {
+        self.state
+    }
+
     /// Takes a [`Loop::stop`] back, so that the loop may run again: what was scheduled is still there. For drivers; see
     /// [`Sockets::run`](crate::driver::Sockets::run).
     pub fn go_on(&mut self) {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use super::agenda::Agenda;
 use super::call::{Ask, Asks, Call, Errand};
 use super::desk::Desk;
+use super::event::Event;
 use super::executor::Executor;
 use super::pipe::{Phase, Pipe};
 use super::protocol::StreamProtocol;
@@ -20,7 +21,7 @@ use super::server::{self, Server};
 use super::task::{self, Task};
 use super::timer::{Sleep, Timeout};
 use super::writer::StreamWriter;
-use crate::event_loop::{Address, ConnId, Connect, Listen, Loop, Security, ServerSecurity, Target};
+use crate::event_loop::{Address, ConnId, Connect, Listen, Loop, Security, ServerSecurity, Signal, Target};
 
 /// The executor of a loop, for its tasks and for whoever starts them; clones name the same one. It belongs to the loop's
 /// thread. asyncio: the functions of the package, which find the running loop.
@@ -84,6 +85,51 @@ impl<S: 'static> Handle<S> {
         F::Output: 'static,
     {
         task::spawn(future, |job| self.desk.spawn(job))
+    }
+
+    /// The same for a program's main task: when it has ended, in whichever way, the loop stops, and its [`Task::result`] is the
+    /// program's. asyncio: `run`, `run_until_complete`.
+    ///
+    /// ```
+    /// use std::time::{Duration, Instant, SystemTime};
+    ///
+    /// use proxy_herd::driver::Sockets;
+    /// use proxy_herd::event_loop::EventLoop;
+    /// use proxy_herd::streams::Handle;
+    ///
+    /// let mut event_loop = EventLoop::new((), Instant::now(), SystemTime::now());
+    /// let handle = event_loop.enter(|event_loop, _| Handle::new(event_loop));
+    /// let tasks = handle.clone();
+    /// let main = handle.spawn_main(async move {
+    ///     tasks.sleep(Duration::from_millis(1)).await;
+    ///     "done"
+    /// });
+    /// Sockets::new()?.run(&mut event_loop)?;
+    /// assert_eq!(main.result()?, "done");
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn spawn_main<F>(&self, future: F) -> Task<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        let stop = AtEnd::new(self, |event_loop, _| event_loop.stop());
+        self.spawn(async move {
+            let _stop = stop;
+            future.await
+        })
+    }
+
+    /// Waits until the process gets `signal`; after that, or when it is dropped, the signal has its default effect again, which is
+    /// to end the process. It takes the place of a handler, and of who waited before. asyncio: `add_signal_handler`.
+    pub async fn signal(&self, signal: Signal) {
+        let told = Event::new();
+        let tell = told.clone();
+        let _remove = AtEnd::new(self, move |event_loop, _| {
+            event_loop.remove_signal_handler(signal);
+        });
+        self.call(move |event_loop, _| event_loop.add_signal_handler(signal, move |_, _| tell.set())).await;
+        told.wait().await;
     }
 
     /// Waits for `time`, counted from when it is first polled; never shorter. asyncio: `sleep`.
@@ -272,6 +318,26 @@ impl<S> Handle<S> {
     pub(super) fn ask(&self, ask: Rc<dyn Ask<S>>) {
         self.asks.borrow_mut().push_back(ask);
         self.desk.agenda.stir();
+    }
+}
+
+/// Has something called when it is dropped.
+struct AtEnd<S: 'static, F: FnOnce(&mut Loop<'_, S>, &mut S) + 'static> {
+    handle: Handle<S>,
+    callback: Option<F>,
+}
+
+impl<S, F: FnOnce(&mut Loop<'_, S>, &mut S) + 'static> AtEnd<S, F> {
+    fn new(handle: &Handle<S>, callback: F) -> Self {
+        Self { handle: handle.clone(), callback: Some(callback) }
+    }
+}
+
+impl<S, F: FnOnce(&mut Loop<'_, S>, &mut S) + 'static> Drop for AtEnd<S, F> {
+    fn drop(&mut self) {
+        if let Some(callback) = self.callback.take() {
+            self.handle.call_soon(callback);
+        }
     }
 }
 

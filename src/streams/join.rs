@@ -28,6 +28,27 @@ pub fn join<A: Future, B: Future>(a: A, b: B) -> impl Future<Output = (A::Output
     Join { a: Branch::Runs { future: a }, b: Branch::Runs { future: b } }
 }
 
+/// Waits for both, or for the first error, which ends the other branch, too. asyncio: a
+/// [`TaskGroup`](https://docs.python.org/3/library/asyncio-task.html#asyncio.TaskGroup) of two.
+///
+/// ```
+/// # use std::{future::{Future, pending}, pin::pin, task::{Context, Waker}};
+/// use proxy_herd::streams::try_join;
+///
+/// # let mut example = pin!(async {
+/// assert_eq!(try_join(async { Ok::<_, &str>(1) }, async { Ok(2) }).await, Ok((1, 2)));
+/// assert_eq!(try_join(pending::<Result<(), _>>(), async { Err::<(), _>("no") }).await, Err("no"));
+/// # });
+/// # assert!(example.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
+/// ```
+pub fn try_join<A, B, T, U, E>(a: A, b: B) -> impl Future<Output = Result<(T, U), E>>
+where
+    A: Future<Output = Result<T, E>>,
+    B: Future<Output = Result<U, E>>,
+{
+    TryJoin { a: Branch::Runs { future: a }, b: Branch::Runs { future: b } }
+}
+
 /// Waits for all, however many, and returns their results in the order of the futures. Each of them is a box of its own.
 /// asyncio: [`gather`](https://docs.python.org/3/library/asyncio-task.html#asyncio.gather).
 ///
@@ -89,6 +110,15 @@ pub enum Either<A, B> {
     Right(B),
 }
 
+impl<T> Either<T, T> {
+    /// Whichever it was.
+    pub fn into_inner(self) -> T {
+        match self {
+            Self::Left(result) | Self::Right(result) => result,
+        }
+    }
+}
+
 pin_project! {
     struct Join<A: Future, B: Future> {
         #[pin]
@@ -107,6 +137,43 @@ impl<A: Future, B: Future> Future for Join<A, B> {
         ready!(this.b.as_mut().poll(context));
         ready!(a);
         Poll::Ready((this.a.take(), this.b.take()))
+    }
+}
+
+pin_project! {
+    struct TryJoin<A: Future, B: Future> {
+        #[pin]
+        a: Branch<A>,
+        #[pin]
+        b: Branch<B>,
+    }
+}
+
+impl<A, B, T, U, E> Future for TryJoin<A, B>
+where
+    A: Future<Output = Result<T, E>>,
+    B: Future<Output = Result<U, E>>,
+{
+    type Output = Result<(T, U), E>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let a = this.a.as_mut().poll(context);
+        if let Some(error) = this.a.as_mut().take_error() {
+            this.b.set(Branch::Taken);
+            return Poll::Ready(Err(error));
+        }
+        let b = this.b.as_mut().poll(context);
+        if let Some(error) = this.b.as_mut().take_error() {
+            this.a.set(Branch::Taken);
+            return Poll::Ready(Err(error));
+        }
+        ready!(a);
+        ready!(b);
+        match (this.a.take(), this.b.take()) {
+            (Ok(a), Ok(b)) => Poll::Ready(Ok((a, b))),
+            (Err(error), _) | (_, Err(error)) => Poll::Ready(Err(error)),
+        }
     }
 }
 
@@ -135,6 +202,16 @@ impl<F: Future> Branch<F> {
         match self.project_replace(Branch::Taken) {
             BranchOwned::Ended { result } => result,
             BranchOwned::Runs { .. } | BranchOwned::Taken => panic!("a result is taken once, after the end"),
+        }
+    }
+}
+
+impl<T, E, F: Future<Output = Result<T, E>>> Branch<F> {
+    /// The error that it has ended with, if it has.
+    fn take_error(mut self: Pin<&mut Self>) -> Option<E> {
+        match self.as_mut().project() {
+            BranchPinned::Ended { result: Err(_) } => self.take().err(),
+            _ => None,
         }
     }
 }

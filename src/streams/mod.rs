@@ -6,17 +6,17 @@
 //! [`event_loop`](crate::event_loop)'s page.
 //!
 //! ```
-//! use std::time::{Instant, SystemTime};
+//! use std::time::{Duration, Instant, SystemTime};
 //!
 //! use proxy_herd::driver::Sockets;
-//! use proxy_herd::event_loop::{EventLoop, ServerSecurity};
+//! use proxy_herd::event_loop::{EventLoop, ServerSecurity, Signal};
 //! use proxy_herd::streams::Handle;
 //!
 //! # fn main() -> std::io::Result<()> {
 //! let mut event_loop = EventLoop::new((), Instant::now(), SystemTime::now());
 //! let handle = event_loop.enter(|event_loop, _| Handle::new(event_loop));
 //! let tasks = handle.clone();
-//! handle.spawn(async move {
+//! let main = handle.spawn_main(async move {
 //!     let echo = tasks.start_server(([127, 0, 0, 1], 0), ServerSecurity::Plain, |mut reader, writer| async move {
 //!         loop {
 //!             let data = reader.read(64 * 1024).await?;
@@ -27,11 +27,16 @@
 //!             writer.drain().await?;
 //!         }
 //!     });
-//!     let server = echo.await.expect("the system finds a port");
+//!     let server = echo.await?;
 //! #   tasks.call(|event_loop, _| event_loop.stop()).await;
-//!     server.serve_forever().await
-//! }).detach();
-//! Sockets::new()?.run(&mut event_loop)
+//!     tasks.signal(Signal::Interrupt).await;
+//!     server.shut_down(Duration::from_secs(10));
+//!     server.wait_closed().await;
+//!     Ok(())
+//! });
+//! Sockets::new()?.run(&mut event_loop)?;
+//! # if true { return Ok(()) }
+//! main.result()?
 //! # }
 //! ```
 //!
@@ -49,13 +54,14 @@
 //!
 //! | asyncio | here |
 //! | --- | --- |
-//! | `run`, the running loop | [`Handle::new`], and the driver's `run` |
+//! | `run`, `run_until_complete`, the running loop | [`Handle::spawn_main`], and the driver's `run`; [`Handle::new`] |
 //! | `create_task`, `Task.cancel`, `done` | [`Handle::spawn`], [`Task::cancel`], [`Task::is_finished`] |
 //! | `await task`, `CancelledError` | `task.await`, [`TaskError`] |
-//! | `TaskGroup` | [`join`], [`join_all`]; or tasks in a `Vec`, dropped together |
+//! | `TaskGroup` | [`try_join`]; or tasks in a `Vec`, dropped together |
 //! | `gather`, `wait(FIRST_COMPLETED)` | [`join`], [`join_all`], [`race`] |
 //! | `sleep`, `timeout`, `wait_for`, `timeout_at` | [`Handle::sleep`], [`Handle::timeout`], [`Handle::timeout_at`] |
 //! | `to_thread` | [`Handle::run_in_executor`] |
+//! | `loop.add_signal_handler` | [`Handle::signal`] |
 //! | `open_connection`, `open_unix_connection` | [`Handle::open_connection`]; with more arguments, [`Handle::open_connection_with`] |
 //! | `start_server`, `start_unix_server` | [`Handle::start_server`]; with more arguments, [`Handle::start_server_with`] |
 //! | `Server`, `serve_forever`, `wait_closed` | [`Server`], of the same names |
@@ -118,7 +124,7 @@ mod writer;
 pub use self::call::Call;
 pub use self::event::Event;
 pub use self::handle::{Handle, Opening};
-pub use self::join::{Either, join, join_all, race};
+pub use self::join::{Either, join, join_all, race, try_join};
 pub use self::protocol::StreamProtocol;
 pub use self::queue::{Queue, QueueShutDown, TryPutError};
 pub use self::reader::{ReadError, StreamReader};

@@ -7,7 +7,6 @@ use std::cell::{Ref, RefCell, RefMut};
 use std::future::Future;
 use std::io;
 use std::mem;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -15,7 +14,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use super::desk::Desk;
-use crate::event_loop::{ConnId, Loop, StartTls, Transport};
+use crate::event_loop::{Address, ConnId, Loop, StartTls, Transport};
 
 /// One connection, between its protocol and its two ends of a stream.
 pub(super) struct Pipe {
@@ -26,7 +25,7 @@ pub(super) struct Pipe {
 /// What is in it.
 pub(super) struct Ends {
     pub(super) id: Option<ConnId>,
-    pub(super) peer: Option<SocketAddr>,
+    pub(super) peer: Option<Address>,
     pub(super) phase: Phase,
     /// Somebody called [`Loop::wake`].
     pub(super) woken: bool,
@@ -84,6 +83,7 @@ pub(super) enum Wish {
     Close,
     CloseSlowly(Duration),
     Abort,
+    Reset,
     CloseTimeout(Duration),
     Limits { high: usize, low: usize },
     StartTls(Box<(StartTls, Vec<u8>)>),
@@ -295,7 +295,7 @@ impl Pipe {
         }
         match wish {
             Wish::WriteEof => ends.writing = ends.writing.max(Writing::Eof),
-            Wish::Close | Wish::CloseSlowly(_) | Wish::Abort => ends.writing = Writing::Closing,
+            Wish::Close | Wish::CloseSlowly(_) | Wish::Abort | Wish::Reset => ends.writing = Writing::Closing,
             Wish::StartTls(_) => ends.phase = Phase::Upgrading,
             Wish::Pause | Wish::Resume | Wish::CloseTimeout(_) | Wish::Limits { .. } => {}
         }
@@ -343,7 +343,7 @@ impl Pipe {
 
 impl Ends {
     /// The connection stands.
-    pub(super) fn made(&mut self, id: ConnId, peer: Option<SocketAddr>, high: usize) {
+    pub(super) fn made(&mut self, id: ConnId, peer: Option<Address>, high: usize) {
         (self.id, self.peer, self.high) = (Some(id), peer, high);
         self.phase = Phase::Open;
     }
@@ -394,6 +394,7 @@ impl Wish {
             Self::Close => transport.close(),
             Self::CloseSlowly(patience) => transport.close_slowly(patience),
             Self::Abort => transport.abort(),
+            Self::Reset => transport.reset(),
             Self::CloseTimeout(timeout) => transport.set_close_timeout(timeout),
             Self::Limits { high, low } => transport.set_write_buffer_limits(high, low),
             Self::StartTls(start) => transport.start_tls(start.0, &start.1),

@@ -30,7 +30,7 @@ impl<S> Protocol<S> for StreamProtocol {
     fn connection_made(&mut self, transport: &mut Transport<'_, S>, _: &mut S) {
         let id = transport.id();
         let high = transport.write_buffer_limits().1;
-        self.pipe.notify(|ends| ends.made(id, transport.peer_addr(), high));
+        self.pipe.notify(|ends| ends.made(id, transport.endpoints().map(|ends| ends.peer.clone()), high));
         if let Some(begin) = self.handler.take() {
             let (reader, writer) = (StreamReader::new(Rc::clone(&self.pipe)), StreamWriter::new(Rc::clone(&self.pipe)));
             self.pipe.desk.spawn(begin(id, reader, writer));

@@ -61,6 +61,19 @@ impl<T> Task<T> {
         self.signal = None;
     }
 
+    /// What it has come to, for who does not await it, as after the loop has stopped. If it has not ended, it is cancelled, and
+    /// that is the result. asyncio: `result`.
+    ///
+    /// # Errors
+    ///
+    /// The same as when it is awaited.
+    pub fn result(self) -> Result<T, TaskError> {
+        match self.outcome.0.replace(Stage::Joined) {
+            Stage::Ended(result) => result,
+            Stage::Running(_) | Stage::Joined => Err(TaskError::Cancelled),
+        }
+    }
+
     /// Whether it has ended, in whichever way. asyncio: `done`.
     pub fn is_finished(&self) -> bool {
         !matches!(&*self.outcome.0.borrow(), Stage::Running(_))

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::Poll;
 use std::thread;
@@ -10,7 +9,7 @@ use std::time::Duration;
 
 use super::pipe::{For, Phase, Pipe, Wish};
 use super::reader::StreamReader;
-use crate::event_loop::{ConnId, StartTls};
+use crate::event_loop::{Address, ConnId, StartTls};
 
 /// What is sent to a connection's peer: asyncio's
 /// [`StreamWriter`](https://docs.python.org/3/library/asyncio-stream.html#streamwriter).
@@ -35,9 +34,9 @@ impl StreamWriter {
         self.pipe.ends().id.expect("a writer is made when the connection is")
     }
 
-    /// The peer's IP address; `None` on Unix sockets. asyncio: `get_extra_info("peername")`.
-    pub fn peer_addr(&self) -> Option<SocketAddr> {
-        self.pipe.ends().peer
+    /// The peer's address. asyncio: `get_extra_info("peername")`.
+    pub fn peer(&self) -> Address {
+        self.pipe.ends().peer.clone().expect("a writer is made when the connection is")
     }
 
     /// Sends `data`, in the order of the calls. It is buffered, without a limit: [`drain`](Self::drain) now and then. After
@@ -89,6 +88,17 @@ impl StreamWriter {
     /// Closes at once; what waits is thrown away. asyncio: `transport.abort`.
     pub fn abort(&self) {
         self.pipe.wish(Wish::Abort);
+    }
+
+    /// Closes at once, with a reset: so the peer cannot take what it got for all there was, as it may after an error that ends a
+    /// handler. See [`Transport::reset`](crate::event_loop::Transport::reset). Not in asyncio.
+    pub fn reset(&self) {
+        self.pipe.wish(Wish::Reset);
+    }
+
+    /// Whether [`drain`](Self::drain) would wait. Not in asyncio.
+    pub fn is_writing_paused(&self) -> bool {
+        !self.pipe.ends().has_room()
     }
 
     /// Whether the connection is closing or lost. asyncio: `is_closing`.

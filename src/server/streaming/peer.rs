@@ -21,7 +21,7 @@ pub(in crate::server) async fn accept(
     reader: StreamReader,
     writer: StreamWriter,
 ) -> io::Result<()> {
-    let talk = Conversation::new(handle, writer.id(), writer.peer_addr(), contact);
+    let talk = Conversation::new(handle, writer.id(), writer.peer().ip(), contact);
     converse(talk, reader, writer).await;
     Ok(())
 }

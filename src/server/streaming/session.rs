@@ -25,7 +25,7 @@ pub(in crate::server) fn serve(
     reader: StreamReader,
     writer: StreamWriter,
 ) -> impl Future<Output = io::Result<()>> {
-    let talk = Conversation::new(handle, writer.id(), writer.peer_addr(), Client::new(server));
+    let talk = Conversation::new(handle, writer.id(), writer.peer().ip(), Client::new(server));
     let mut session = Session { talk, reader, writer, begun: None };
     async move {
         match session.converse().await {
@@ -78,7 +78,7 @@ impl Session {
 
     /// Lets the client in, if it may stay.
     async fn welcome(&mut self) -> io::Result<()> {
-        let (id, peer) = (self.talk.id(), self.writer.peer_addr().expect("clients come over TCP"));
+        let (id, peer) = (self.talk.id(), self.writer.peer().ip().expect("clients come over TCP"));
         if !self.talk.lend(move |client, event_loop, servers| client.admit(event_loop, servers, id, peer)).await {
             return Err(io::ErrorKind::ConnectionRefused.into());
         }
