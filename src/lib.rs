@@ -9,11 +9,14 @@
 //! One file for each arrow, no way back:
 //!
 //! ```text
-//! socket -> driver/sockets -> event_loop/channel (plaintext) -> wire/lines -> herd/command -> herd/node (herd/directory) -> [Effect]
-//!        -> server/client -> server/session (reply) | server/neighbours (flood) | server/lookups (a question to Places)
+//! socket -> driver/sockets -> event_loop/channel (plaintext) -> server/callbacks/session -> wire/lines -> server/client
+//!        -> herd/command -> herd/node (herd/directory) -> [Effect]
+//!        -> server/callbacks/session (reply) | server/neighbours (flood) | server/lookups (a question to Places)
 //!        -> event_loop/transport: Transport::write
 //!        -> event_loop/channel -> driver/sockets -> socket
 //! ```
+//!
+//! With `--style streams`, `streams/pipe` and `server/streaming/session` stand where `server/callbacks/session` does.
 //!
 //! # The floors
 //!
@@ -22,14 +25,16 @@
 //! ```text
 //!          main.rs, cli/             argv, files, environment, exit code
 //!          /           \
-//!       server/         driver/      the herd's protocols on the loop | who makes things happen (sockets, or a simulation)
-//!      /       \        /
-//!  places/     event_loop/           questions and answers | when things happen
+//!       server/         driver/      the herd's conversations | who makes things happen (sockets, or a simulation)
+//!      /      \          /
+//!     /     streams/    /            async and await over the callbacks
+//!    /           \     /
+//!  places/      event_loop/          questions and answers | when things happen
 //!   /    \
 //! herd/  wire/                       what a server knows | bytes to lines and HTTP
 //! ```
 //!
-//! `server` also uses `herd` and `wire` directly. It knows no driver and no driver knows it: `cli` brings them together.
+//! `server` also uses `event_loop`, `herd` and `wire` directly. It knows no driver and no driver knows it: `cli` brings them together.
 //!
 //! # What always holds
 //!
@@ -37,6 +42,7 @@
 //!   as it runs. None of the three is counted, locked or taken out and put back.
 //! - Callbacks never nest: what a callback leads to is called after it has returned.
 //! - `connection_lost` comes exactly once for every connect and every accept.
+//! - Streams stand on nothing but what the loop offers to all: what a protocol is promised, a task gets.
 //! - One thread makes all calls; what other threads do, look names up or do jobs, comes back as a call. A callback that panics
 //!   costs its connection, never the loop.
 //! - A connection is named by index and generation: an id that was kept too long finds nothing.
@@ -58,12 +64,15 @@
 //! 4. [`driver`]: [`Sockets`](driver::Sockets), which makes the turns, with `stream`, `connected`, `attempts` and `listening`
 //!    (and `socket_file`); `signals`; `pool`, and on it `resolver` and `executor`; [`sim`](driver::sim), the same for tests,
 //!    without a network.
-//! 5. [`server`]: `client` with `replies`, and `session`, which serves one in callbacks; `contact`, `neighbours` with `links`,
-//!    and `peer`; `lookups` with `inquiries` and `errands`, and `lookup`; the limits.
-//! 6. [`places`]: questions, answers, and the built-in data that stands in for Google.
-//! 7. [`cli`]: how it is started, and the demo.
+//! 5. [`streams`]: how else to say what is done with a connection.
+//! 6. [`server`]: `client` with `replies`; `contact`, `neighbours` with `links`; `lookups` with `inquiries` and `errands`; the
+//!    limits. Then, side by side, `callbacks` and `streaming`: `session`, `peer`, `lookup`.
+//! 7. [`places`]: questions, answers, and the built-in data that stands in for Google.
+//! 8. [`cli`]: how it is started, and the demo.
 //!
 //! # A server of one's own
+//!
+//! In callbacks; [`streams`] begins with the same in the other style, and `examples/` has four such pairs.
 //!
 //! ```
 //! use std::net::SocketAddr;
