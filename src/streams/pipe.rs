@@ -133,7 +133,7 @@ impl Pipe {
 
     /// Waits until `check` has a result; it is asked again whenever there is news of the kind `kind`.
     pub(super) fn watch<R, F: FnMut(&mut Ends) -> Poll<R>>(&self, kind: For, check: F) -> Watch<'_, F> {
-        Watch { pipe: self, kind, check, place: None }
+        Watch { pipe: self, kind, check, ticket: None }
     }
 }
 
@@ -406,43 +406,41 @@ impl Wish {
 #[derive(Default)]
 struct Watchers {
     /// There is seldom more than one.
-    first: Option<(For, Waker)>,
-    more: Vec<(For, Waker)>,
-    /// How often those of each kind were woken: who waited before does not stand here any more.
-    rounds: [u32; 2],
+    first: Option<Watcher>,
+    more: Vec<Watcher>,
+    /// How many there were so far.
+    tickets: u32,
+}
+
+struct Watcher {
+    kind: For,
+    ticket: u32,
+    waker: Waker,
 }
 
 impl Watchers {
     /// All of a kind, to be woken.
     fn take(&mut self, kind: For) -> impl Iterator<Item = Waker> + use<> {
-        let round = &mut self.rounds[kind as usize];
-        *round = round.wrapping_add(1);
-        let first = self.first.take_if(|(other, _)| *other == kind);
-        let more = if self.more.is_empty() {
-            Vec::new()
-        } else {
-            self.more.extract_if(.., |(other, _)| *other == kind).collect()
-        };
-        first.into_iter().chain(more).map(|(_, waker)| waker)
+        let first = self.first.take_if(|first| first.kind == kind);
+        let more: Vec<_> = self.more.extract_if(.., |other| other.kind == kind).collect();
+        first.into_iter().chain(more).map(|watcher| watcher.waker)
     }
 
-    /// One more; the round in which it waits.
+    /// One more; its ticket.
     fn add(&mut self, kind: For, waker: Waker) -> u32 {
+        self.tickets = self.tickets.wrapping_add(1);
+        let watcher = Watcher { kind, ticket: self.tickets, waker };
         match &mut self.first {
-            Some(_) => self.more.push((kind, waker)),
-            none => *none = Some((kind, waker)),
+            Some(_) => self.more.push(watcher),
+            none => *none = Some(watcher),
         }
-        self.rounds[kind as usize]
+        self.tickets
     }
 
-    /// Takes one out that waits since that round, with such a waker: one is as good as another.
-    fn remove(&mut self, kind: For, round: u32, waker: &Waker) -> Option<(For, Waker)> {
-        if self.rounds[kind as usize] != round {
-            return None;
-        }
-        let is_it = |(other, waiting): &(For, Waker)| *other == kind && waiting.will_wake(waker);
-        self.first.take_if(|first| is_it(first)).or_else(|| {
-            let place = self.more.iter().position(is_it)?;
+    /// Takes one out, unless it was woken.
+    fn remove(&mut self, ticket: u32) -> Option<Watcher> {
+        self.first.take_if(|first| first.ticket == ticket).or_else(|| {
+            let place = self.more.iter().position(|other| other.ticket == ticket)?;
             Some(self.more.swap_remove(place))
         })
     }
@@ -453,8 +451,8 @@ pub(super) struct Watch<'a, F> {
     pipe: &'a Pipe,
     kind: For,
     check: F,
-    /// What stands among the watchers for us, if it was not woken since: entries of equal wakers are as good as each other.
-    place: Option<(u32, Waker)>,
+    /// What stands among the watchers for us, if it was not woken since.
+    ticket: Option<u32>,
 }
 
 /// The closure is called, never pinned.
@@ -471,16 +469,16 @@ impl<R, F: FnMut(&mut Ends) -> Poll<R>> Future for Watch<'_, F> {
         }
         drop(ends);
         watch.leave();
-        let round = watch.pipe.ends_mut().watchers.add(watch.kind, context.waker().clone());
-        watch.place = Some((round, context.waker().clone()));
+        watch.ticket = Some(watch.pipe.ends_mut().watchers.add(watch.kind, context.waker().clone()));
         Poll::Pending
     }
 }
 
 impl<F> Watch<'_, F> {
     fn leave(&mut self) {
-        let Some((round, waker)) = self.place.take() else { return };
-        let left = self.pipe.ends_mut().watchers.remove(self.kind, round, &waker);
+        let Some(ticket) = self.ticket.take() else { return };
+        let left = self.pipe.ends_mut().watchers.remove(ticket);
+        // Not while the pipe is borrowed.
         drop(left);
     }
 }

@@ -129,6 +129,39 @@ impl StreamReader {
         Ok(self.unread())
     }
 
+    /// What came up to the last `separator` that is here, as soon as there is one: for who has something to do that costs as much
+    /// for many lines as for one, as a [call](super::Handle::call). It stays where it is, as with `fill_buf`. Not in asyncio.
+    ///
+    /// # Errors
+    ///
+    /// As [`read_until`](Self::read_until), if that is so of the first separator; one that comes too late after another one is
+    /// not counted.
+    ///
+    /// # Panics
+    ///
+    /// If the separator is empty.
+    pub async fn fill_until(&mut self, separator: &[u8]) -> Result<&[u8], ReadError> {
+        match poll_fn(|context| self.poll_seek(context, separator)).await? {
+            Found::At(first) => {
+                let count = self.count_until_last(first + separator.len(), separator);
+                Ok(&self.unread()[..count])
+            }
+            Found::TooFar(consumed) => Err(ReadError::LimitOverrun { consumed }),
+            Found::End => Err(ReadError::Incomplete { partial: self.give_rest(), expected: None }),
+        }
+    }
+
+    /// Takes `count` bytes away that were seen by `fill_buf`, `fill_until` or [`buffered`](Self::buffered). Not in asyncio (Rust:
+    /// `BufRead::consume`).
+    ///
+    /// # Panics
+    ///
+    /// If there are not so many.
+    pub fn consume(&mut self, count: usize) {
+        assert!(count <= self.len(), "{count} bytes are consumed, and {} are here", self.len());
+        self.give(count, 0);
+    }
+
     /// All up to the end. However much that is, it is kept: who does not trust the peer reads in parts. asyncio: `read(-1)`.
     ///
     /// # Errors
@@ -253,6 +286,21 @@ impl StreamReader {
         self.start = given.end;
         self.searched = self.searched.max(self.start);
         self.pipe.hold(self.len());
+    }
+
+    /// How many bytes are here up to the last separator that comes within the limit after the one before; `count` are known.
+    fn count_until_last(&self, mut count: usize, separator: &[u8]) -> usize {
+        let limit = self.pipe.ends().limit();
+        let rest = &self.unread()[count..];
+        let first = count;
+        for end in memmem::find_iter(rest, separator) {
+            let end = first + end;
+            if end - count > limit {
+                break;
+            }
+            count = end + separator.len();
+        }
+        count
     }
 
     /// Throws away what is here of a line that is too long: up to its end, or all.

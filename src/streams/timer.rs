@@ -47,23 +47,11 @@ impl Timers {
         drop(self.sleepers.take());
     }
 
-    fn register(&self, at: Instant, waker: &Waker) -> u64 {
+    fn register(&self, at: Instant, waker: Waker) -> u64 {
         let serial = self.serials.get() + 1;
         self.serials.set(serial);
-        self.sleepers.borrow_mut().insert((at, serial), waker.clone());
+        self.sleepers.borrow_mut().insert((at, serial), waker);
         serial
-    }
-
-    /// Has another waker woken; false if the sleeper was woken already.
-    fn renew(&self, at: Instant, serial: u64, waker: &Waker) {
-        let mut sleepers = self.sleepers.borrow_mut();
-        if let Some(old) = sleepers.get_mut(&(at, serial))
-            && !old.will_wake(waker)
-        {
-            let old = std::mem::replace(old, waker.clone());
-            drop(sleepers);
-            drop(old);
-        }
     }
 
     fn forget(&self, at: Instant, serial: u64) {
@@ -73,29 +61,81 @@ impl Timers {
 }
 
 /// The future of [`Handle::sleep`](super::Handle::sleep).
+///
+/// To limit one thing after another, as the lines of a conversation, it can be [set again](Self::reset) and again, which costs
+/// next to nothing as long as the times grow: it stands in the table at the earliest of them.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use proxy_herd::{driver::sim::{Sim, Weather}, streams::{Elapsed, Handle, Queue}};
+/// # let mut sim = Sim::new(7, Weather::default());
+/// # let host = sim.add_host("Goloman", 0);
+/// # let handle: Handle<u32> = sim.enter(host, |event_loop, _| Handle::new(event_loop));
+/// # let queue = Queue::unbounded();
+/// # let (tasks, items) = (handle.clone(), queue.clone());
+/// # handle.spawn(async move {
+/// let second = Duration::from_secs(1);
+/// let mut patience = tasks.sleep(second);
+/// while let Ok(Some(item)) = patience.timeout(items.get()).await {
+///     tasks.call(move |_, sum| *sum += item).await;
+///     patience.reset(tasks.now() + second);
+/// }
+/// # }).detach();
+/// # for _ in 0..3 {
+/// #     queue.try_put(1).expect("there is room");
+/// #     sim.run_for(Duration::from_millis(900));
+/// # }
+/// # sim.run_for(Duration::from_millis(200));
+/// # queue.try_put(1).expect("there is room");
+/// # sim.run_for(Duration::from_millis(200));
+/// # assert_eq!(*sim.state(host), 3);
+/// ```
 #[must_use = "nothing sleeps unless it is awaited"]
 pub struct Sleep {
     desk: Rc<Desk>,
-    stage: Stage,
+    when: When,
+    /// Where it stands in the table, if it does.
+    entry: Option<Entry>,
 }
 
 #[derive(Clone, Copy)]
-enum Stage {
-    /// Nobody has polled it.
-    Fresh(Duration),
-    /// Until then; it does not stand in the table yet.
-    Until(Instant),
-    Asleep(Instant, u64),
+enum When {
+    /// So long after it is first polled.
+    After(Duration),
+    At(Instant),
+    /// It was.
     Over,
+}
+
+struct Entry {
+    at: Instant,
+    serial: u64,
+    waker: Waker,
 }
 
 impl Sleep {
     pub(super) fn new(desk: Rc<Desk>, time: Duration) -> Self {
-        Self { desk, stage: Stage::Fresh(time) }
+        Self { desk, when: When::After(time), entry: None }
     }
 
     pub(super) fn until(desk: Rc<Desk>, at: Instant) -> Self {
-        Self { desk, stage: Stage::Until(at) }
+        Self { desk, when: When::At(at), entry: None }
+    }
+
+    /// Sleeps until `at` instead, also if it was over.
+    pub fn reset(&mut self, at: Instant) {
+        self.when = When::At(at);
+    }
+
+    /// Awaits `future` until this sleep is over: [`Handle::timeout`](super::Handle::timeout), with a sleep that is used again.
+    pub fn timeout<F: Future>(&mut self, future: F) -> Timeout<F, &mut Self> {
+        Timeout::new(future, self)
+    }
+
+    fn leave(&mut self) {
+        if let Some(entry) = self.entry.take() {
+            self.desk.timers.forget(entry.at, entry.serial);
+        }
     }
 }
 
@@ -105,23 +145,24 @@ impl Future for Sleep {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let sleep = self.get_mut();
         let now = sleep.desk.now();
-        let (at, serial) = match sleep.stage {
-            Stage::Fresh(time) => (now + time.min(FAR), None),
-            Stage::Until(at) => (at, None),
-            Stage::Asleep(at, serial) => (at, Some(serial)),
-            Stage::Over => return Poll::Ready(()),
+        let at = match sleep.when {
+            When::After(time) => now + time.min(FAR),
+            When::At(at) => at,
+            When::Over => return Poll::Ready(()),
         };
-        let timers = &sleep.desk.timers;
         if at <= now {
-            if let Some(serial) = serial {
-                timers.forget(at, serial);
-            }
-            sleep.stage = Stage::Over;
+            sleep.leave();
+            sleep.when = When::Over;
             return Poll::Ready(());
         }
-        match serial {
-            None => sleep.stage = Stage::Asleep(at, timers.register(at, context.waker())),
-            Some(serial) => timers.renew(at, serial, context.waker()),
+        sleep.when = When::At(at);
+        // One that comes up too early is made again then.
+        let stands = |entry: &Entry| now < entry.at && entry.at <= at && entry.waker.will_wake(context.waker());
+        if !sleep.entry.as_ref().is_some_and(stands) {
+            sleep.leave();
+            let waker = context.waker().clone();
+            let serial = sleep.desk.timers.register(at, waker.clone());
+            sleep.entry = Some(Entry { at, serial, waker });
         }
         Poll::Pending
     }
@@ -129,29 +170,27 @@ impl Future for Sleep {
 
 impl Drop for Sleep {
     fn drop(&mut self) {
-        if let Stage::Asleep(at, serial) = self.stage {
-            self.desk.timers.forget(at, serial);
-        }
+        self.leave();
     }
 }
 
 pin_project! {
     /// The future of [`Handle::timeout`](super::Handle::timeout).
     #[must_use = "nothing happens unless it is awaited"]
-    pub struct Timeout<F> {
+    pub struct Timeout<F, S = Sleep> {
         #[pin]
         future: F,
-        sleep: Sleep,
+        sleep: S,
     }
 }
 
-impl<F> Timeout<F> {
-    pub(super) fn new(future: F, sleep: Sleep) -> Self {
+impl<F, S> Timeout<F, S> {
+    pub(super) fn new(future: F, sleep: S) -> Self {
         Self { future, sleep }
     }
 }
 
-impl<F: Future> Future for Timeout<F> {
+impl<F: Future, S: Future<Output = ()> + Unpin> Future for Timeout<F, S> {
     type Output = Result<F::Output, Elapsed>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {

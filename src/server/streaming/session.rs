@@ -1,22 +1,24 @@
-//! A client's connection as an async function: a line is read, carried out, answered; then the next.
+//! A client's connection as an async function: lines are read, carried out, answered; then the next.
 //!
+//! - All whole lines that are here are carried out in one call, which costs as much for many as for one.
 //! - What a client says is read only when what it is owed is not too much: so it costs a bounded amount whatever it does.
 //! - After its half-close, a last line without `\n` is a line, and what is outstanding is answered before we close.
-//! - Each deadline is a `timeout` around what must happen in time.
+//! - At most one deadline runs, around what must happen in time: `patience`.
 //!
 //! What happens to a client, and what is said, is `client`'s business.
 
-use std::borrow::Cow;
 use std::future::Future;
 use std::io;
 use std::time::Instant;
+
+use memchr::memchr;
 
 use super::conversation::{Conversation, Party};
 use crate::event_loop::{Loop, Lost};
 use crate::server::client::{Client, Fault};
 use crate::server::limits::{CLIENT_LINE, GOODBYE_TIME, IDLE_TIME, LINE_TIME, STALL_TIME};
 use crate::server::{ServerId, Servers};
-use crate::streams::{Either, Elapsed, Handle, ReadError, StreamReader, StreamWriter, race};
+use crate::streams::{Either, Elapsed, Handle, ReadError, Sleep, StreamReader, StreamWriter, race};
 
 /// Serves one client.
 pub(in crate::server) fn serve(
@@ -25,8 +27,9 @@ pub(in crate::server) fn serve(
     reader: StreamReader,
     writer: StreamWriter,
 ) -> impl Future<Output = io::Result<()>> {
+    let patience = handle.sleep(IDLE_TIME);
     let talk = Conversation::new(handle, writer.id(), writer.peer().ip(), Client::new(server));
-    let mut session = Session { talk, reader, writer, begun: None };
+    let mut session = Session { talk, reader, writer, patience, begun: None };
     async move {
         match session.converse().await {
             Ok(Leave::Close) => session.writer.close(),
@@ -44,13 +47,17 @@ struct Session {
     talk: Conversation<Client>,
     reader: StreamReader,
     writer: StreamWriter,
+    patience: Sleep,
     /// When the line began that is not complete.
     begun: Option<Instant>,
 }
 
 /// What comes from a client.
 enum Heard {
-    Line(Vec<u8>),
+    /// Whole lines, each with its `\n`. They stay in the reader until they are carried out.
+    Lines(Vec<u8>),
+    /// The last line, which has none.
+    Last(Vec<u8>),
     /// A line that began like this, and is none.
     Fault(Fault, Vec<u8>),
     /// Nothing more.
@@ -87,40 +94,36 @@ impl Session {
         Ok(())
     }
 
-    /// Carries out what the client says, line by line, until that is over.
+    /// Carries out what the client says, until that is over.
     async fn listen(&mut self) -> io::Result<Leave> {
         // Once the server stops: how many of the bytes that came are still to be carried out.
         let mut left = None;
         loop {
             self.answer().await?;
-            if left.is_some_and(|left| !self.reader.buffered()[..left].contains(&b'\n')) {
+            if left.is_some_and(|left| memchr(b'\n', &self.reader.buffered()[..left]).is_none()) {
                 return Ok(Leave::CloseSlowly);
             }
-            let heard = if self.talk.party().has_room() {
-                let awaits_places = self.talk.party().awaits_places();
-                let Self { talk, reader, writer, begun } = self;
-                race(hear(talk.handle(), reader, begun, awaits_places), writer.woken()).await
-            } else {
-                self.writer.woken().await;
-                Either::Right(())
-            };
-            match heard {
-                Either::Left(heard) => match heard? {
-                    Heard::Line(line) => {
-                        left = left.map(|left: usize| left.saturating_sub(line.len() + 1));
-                        self.obey(line).await?;
-                    }
-                    Heard::Fault(fault, start) => {
-                        self.refuse(fault, start).await?;
-                        return Ok(Leave::CloseSlowly);
-                    }
-                    Heard::End => return Ok(Leave::Close),
-                    Heard::Silence => {
-                        let id = self.talk.id();
-                        self.talk.lend(move |client, _, servers| client.log_idle(servers, id)).await;
-                        return Ok(Leave::Close);
-                    }
-                },
+            match self.hear().await? {
+                Either::Left(Heard::Lines(mut lines)) => {
+                    lines.truncate(left.unwrap_or(usize::MAX));
+                    let done = self.obey(lines).await?;
+                    self.reader.consume(done);
+                    left = left.map(|left| left - done);
+                }
+                Either::Left(Heard::Last(mut line)) => {
+                    line.push(b'\n');
+                    self.obey(line).await?;
+                }
+                Either::Left(Heard::Fault(fault, start)) => {
+                    self.refuse(fault, start).await?;
+                    return Ok(Leave::CloseSlowly);
+                }
+                Either::Left(Heard::End) => return Ok(Leave::Close),
+                Either::Left(Heard::Silence) => {
+                    let id = self.talk.id();
+                    self.talk.lend(move |client, _, servers| client.log_idle(servers, id)).await;
+                    return Ok(Leave::Close);
+                }
                 Either::Right(()) => {
                     if self.look().await? && left.is_none() {
                         left = Some(self.reader.buffered().len());
@@ -130,16 +133,40 @@ impl Session {
         }
     }
 
-    /// Carries out one line.
-    async fn obey(&mut self, line: Vec<u8>) -> io::Result<()> {
+    /// Waits until the client says something, unless it is owed too much, or until somebody wakes us.
+    async fn hear(&mut self) -> io::Result<Either<Heard, ()>> {
+        let Self { talk, reader, writer, patience, begun } = self;
+        if !talk.party().has_room() {
+            writer.woken().await;
+            return Ok(Either::Right(()));
+        }
+        let now = talk.handle().now();
+        let idle = if talk.party().awaits_places() { None } else { Some(now + IDLE_TIME) };
+        match race(next_lines(reader, patience, begun, idle, talk.handle()), writer.woken()).await {
+            Either::Left(heard) => heard.map(Either::Left),
+            Either::Right(()) => Ok(Either::Right(())),
+        }
+    }
+
+    /// Carries out whole lines, as long as the client may be heard, and says what comes of it; how many bytes they were.
+    async fn obey(&mut self, lines: Vec<u8>) -> io::Result<usize> {
         let id = self.talk.id();
         let obey = move |client: &mut Client, event_loop: &mut Loop<'_, Servers>, servers: &mut Servers| {
-            client.obey(event_loop, servers, id, &line).map(Cow::into_owned)
+            let (mut said, mut done) = (Vec::new(), 0);
+            while client.has_room()
+                && said.len() < REPLIES
+                && let Some(length) = memchr(b'\n', &lines[done..])
+            {
+                if let Some(reply) = client.obey(event_loop, servers, id, &lines[done..][..length]) {
+                    said.extend_from_slice(&reply);
+                }
+                done += length + 1;
+            }
+            (said, done)
         };
-        match self.talk.lend(obey).await {
-            Some(reply) => self.say(&reply).await,
-            None => Ok(()),
-        }
+        let (said, done) = self.talk.lend(obey).await;
+        self.say(&said).await?;
+        Ok(done)
     }
 
     async fn refuse(&mut self, fault: Fault, start: Vec<u8>) -> io::Result<()> {
@@ -186,10 +213,11 @@ impl Session {
         Ok(self.talk.lend(look).await)
     }
 
-    /// Sends a reply, and waits while the client does not read.
-    async fn say(&mut self, reply: &[u8]) -> io::Result<()> {
-        self.writer.write(reply);
-        match self.talk.handle().timeout(STALL_TIME, self.writer.drain()).await {
+    /// Sends replies, and waits while the client does not read.
+    async fn say(&mut self, replies: &[u8]) -> io::Result<()> {
+        self.writer.write(replies);
+        self.patience.reset(self.talk.handle().now() + STALL_TIME);
+        match self.patience.timeout(self.writer.drain()).await {
             Ok(outcome) => outcome,
             Err(Elapsed) => {
                 let id = self.talk.id();
@@ -204,35 +232,35 @@ impl Session {
     }
 }
 
-/// Waits for the next line. Who waits for Places may be silent.
-async fn hear(
-    handle: &Handle<Servers>,
+/// Waits for whole lines: for their first byte until `idle`, if that is limited, and then for the first `\n`.
+async fn next_lines(
     reader: &mut StreamReader,
+    patience: &mut Sleep,
     begun: &mut Option<Instant>,
-    awaits_places: bool,
+    idle: Option<Instant>,
+    handle: &Handle<Servers>,
 ) -> io::Result<Heard> {
-    let first = if awaits_places {
-        reader.fill_buf().await?
-    } else {
-        match handle.timeout(IDLE_TIME, reader.fill_buf()).await {
-            Ok(first) => first?,
-            Err(Elapsed) => return Ok(Heard::Silence),
+    let first = match idle {
+        None => reader.fill_buf().await?,
+        Some(idle) => {
+            patience.reset(idle);
+            match patience.timeout(reader.fill_buf()).await {
+                Ok(first) => first?,
+                Err(Elapsed) => return Ok(Heard::Silence),
+            }
         }
     };
     if first.is_empty() {
         return Ok(Heard::End);
     }
-    let until = *begun.get_or_insert(handle.now()) + LINE_TIME;
-    let line = handle.timeout_at(until, reader.read_until(b"\n")).await;
+    patience.reset(*begun.get_or_insert(handle.now()) + LINE_TIME);
+    let lines = patience.timeout(reader.fill_until(b"\n")).await;
     *begun = None;
-    match line {
-        Ok(Ok([line @ .., _])) => Ok(Heard::Line(line.to_vec())),
-        Ok(Ok([])) => unreachable!("its `\\n` is part of it"),
+    match lines {
+        Ok(Ok(lines)) => Ok(Heard::Lines(lines.to_vec())),
         // The client has ended its half; that is heard next.
-        Ok(Err(ReadError::Incomplete { partial, .. })) => Ok(Heard::Line(partial)),
-        Ok(Err(ReadError::LimitOverrun { .. })) => {
-            Ok(Heard::Fault(Fault::TooLong, reader.read(CLIENT_LINE).await?.to_vec()))
-        }
+        Ok(Err(ReadError::Incomplete { partial, .. })) => Ok(Heard::Last(partial)),
+        Ok(Err(ReadError::LimitOverrun { .. })) => Ok(Heard::Fault(Fault::TooLong, reader.buffered().to_vec())),
         Ok(Err(ReadError::Failed(error))) => Err(error),
         Err(Elapsed) => Ok(Heard::Fault(Fault::TooSlow, reader.buffered().to_vec())),
     }
@@ -243,3 +271,6 @@ impl Party for Client {
         Client::farewell(&self, event_loop, servers, lost);
     }
 }
+
+/// How many bytes of replies to one batch of lines there may be before the rest has to wait: the high-water mark.
+const REPLIES: usize = 64 * 1024;
