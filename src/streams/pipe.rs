@@ -132,7 +132,7 @@ impl Pipe {
     }
 
     /// Waits until `check` has a result; it is asked again whenever there is news of the kind `kind`.
-    pub(super) fn watch<R, F: FnMut(&mut Ends) -> Poll<R>>(&self, kind: For, check: F) -> Watch<'_, F> {
+    pub(super) fn watch<R, F: FnMut(&mut Ends) -> Poll<R>>(self: &Rc<Self>, kind: For, check: F) -> Watch<'_, F> {
         Watch { pipe: self, kind, check, ticket: None }
     }
 }
@@ -161,17 +161,10 @@ impl Pipe {
         self.tell_reader(ends);
     }
 
-    /// The buffer is over the high-water mark.
-    pub(super) fn pause_writing(&self) {
-        self.ends_mut().is_paused = true;
-    }
-
-    /// It is at the low one again, with so many bytes.
-    pub(super) fn resume_writing(&self, unsent: usize) {
+    /// There is more room to write, or less.
+    pub(super) fn measure<S>(&self, transport: &Transport<'_, S>) {
         let mut ends = self.ends_mut();
-        ends.is_paused = false;
-        ends.unsent = unsent;
-        let waiting = ends.watchers.take(For::Room);
+        let waiting = ends.measure(transport);
         self.tell(ends, waiting);
     }
 
@@ -328,12 +321,7 @@ impl Pipe {
                 wish.grant(&mut transport);
             }
             transport.write(&outgoing[written..]);
-            ends.unsent = transport.write_buffer_size();
-            ends.high = transport.write_buffer_limits().1;
-            ends.is_paused = transport.is_writing_paused();
-            if !ends.is_paused {
-                waiting = Some(ends.watchers.take(For::Room));
-            }
+            waiting = Some(ends.measure(&transport));
         }
         drop(ends);
         self.desk.recycle(outgoing);
@@ -373,6 +361,16 @@ impl Ends {
     /// Whether `drain` need not wait, as far as is known before what was written is with the transport.
     pub(super) fn has_room(&self) -> bool {
         !self.is_paused && self.outgoing.len() + self.unsent <= self.high
+    }
+
+    /// Notes how much room there is; those who wait for it, if it is enough.
+    fn measure<S>(&mut self, transport: &Transport<'_, S>) -> impl Iterator<Item = Waker> + use<S> {
+        self.unsent = transport.write_buffer_size();
+        self.high = transport.write_buffer_limits().1;
+        self.is_paused = transport.is_writing_paused();
+        // Who waits for room while closing waits for the end.
+        let is_enough = self.has_room() && !self.is_closing();
+        is_enough.then(|| self.watchers.take(For::Room)).into_iter().flatten()
     }
 
     /// How the connection has ended, if it has.
@@ -448,7 +446,7 @@ impl Watchers {
 
 /// The future of [`Pipe::watch`].
 pub(super) struct Watch<'a, F> {
-    pipe: &'a Pipe,
+    pipe: &'a Rc<Pipe>,
     kind: For,
     check: F,
     /// What stands among the watchers for us, if it was not woken since.
@@ -469,7 +467,12 @@ impl<R, F: FnMut(&mut Ends) -> Poll<R>> Future for Watch<'_, F> {
         }
         drop(ends);
         watch.leave();
-        watch.ticket = Some(watch.pipe.ends_mut().watchers.add(watch.kind, context.waker().clone()));
+        let mut ends = watch.pipe.ends_mut();
+        watch.ticket = Some(ends.watchers.add(watch.kind, context.waker().clone()));
+        if watch.kind == For::Room {
+            // There may be some by now: not all that changes it is told.
+            watch.pipe.list(&mut ends);
+        }
         Poll::Pending
     }
 }

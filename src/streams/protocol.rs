@@ -47,20 +47,21 @@ impl<S> Protocol<S> for StreamProtocol {
         AfterEof::KeepOpen
     }
 
-    fn pause_writing(&mut self, _: &mut Transport<'_, S>, _: &mut S) {
-        self.pipe.pause_writing();
+    fn pause_writing(&mut self, transport: &mut Transport<'_, S>, _: &mut S) {
+        self.pipe.measure(transport);
     }
 
     fn resume_writing(&mut self, transport: &mut Transport<'_, S>, _: &mut S) {
-        self.pipe.resume_writing(transport.write_buffer_size());
+        self.pipe.measure(transport);
     }
 
     fn woken(&mut self, _: &mut Transport<'_, S>, _: &mut S) {
         self.pipe.notify(|ends| ends.woken = true);
     }
 
-    fn tls_started(&mut self, _: &mut Transport<'_, S>, _: &mut S) {
+    fn tls_started(&mut self, transport: &mut Transport<'_, S>, _: &mut S) {
         self.pipe.notify(|ends| ends.phase = Phase::Open);
+        self.pipe.measure(transport);
     }
 
     fn connection_lost(&mut self, _: &mut Loop<'_, S>, _: &mut S, lost: Lost) {

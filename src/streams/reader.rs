@@ -215,25 +215,22 @@ impl StreamReader {
     pub async fn read_line(&mut self) -> Result<&[u8], ReadError> {
         loop {
             match poll_fn(|context| self.poll_seek(context, b"\n")).await? {
-                Found::At(end) if self.skipping => {
-                    self.skipping = false;
-                    self.give(end, 1);
+                Found::TooFar(consumed) => {
+                    let is_told = mem::replace(&mut self.skipping, true);
+                    self.forget_line();
+                    if !is_told {
+                        return Err(ReadError::LimitOverrun { consumed });
+                    }
                 }
+                Found::At(_) if self.skipping => self.forget_line(),
                 Found::End if self.skipping => {
+                    self.forget_line();
                     self.skipping = false;
-                    self.give_rest();
                 }
-                // Its beginning was told.
-                Found::TooFar(_) if self.skipping => self.forget_line(),
                 Found::At(end) => return Ok(self.give(end, 1)),
                 Found::End => {
                     let count = self.len();
                     return Ok(self.give(count, 0));
-                }
-                Found::TooFar(consumed) => {
-                    self.skipping = true;
-                    self.forget_line();
-                    return Err(ReadError::LimitOverrun { consumed });
                 }
             }
         }
@@ -257,6 +254,7 @@ impl StreamReader {
     /// What came and was not read, for somebody else to make sense of.
     pub(super) fn take_all(&mut self) -> Vec<u8> {
         self.take_in();
+        self.skipping = false;
         self.give_rest()
     }
 
@@ -283,6 +281,8 @@ impl StreamReader {
     }
 
     fn take(&mut self, given: &Range<usize>) {
+        // However it is read: behind its end the next line begins.
+        self.skipping = self.skipping && memchr::memchr(b'\n', &self.buffer[given.clone()]).is_none();
         self.start = given.end;
         self.searched = self.searched.max(self.start);
         self.pipe.hold(self.len());
@@ -305,16 +305,8 @@ impl StreamReader {
 
     /// Throws away what is here of a line that is too long: up to its end, or all.
     fn forget_line(&mut self) {
-        match memchr::memchr(b'\n', self.unread()) {
-            Some(end) => {
-                self.skipping = false;
-                self.give(end, 1);
-            }
-            None => {
-                let count = self.len();
-                self.give(count, 0);
-            }
-        }
+        let end = memchr::memchr(b'\n', self.unread());
+        self.give(end.unwrap_or(self.len()), usize::from(end.is_some()));
     }
 
     /// Takes over what came; whether that was anything.

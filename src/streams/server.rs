@@ -96,10 +96,14 @@ where
     let standing = Rc::new(Standing::default());
     let handler = Rc::new(RefCell::new(handler));
     let entrance = Entrance { handle: handle.clone(), handler, standing: Rc::clone(&standing) };
-    let listener = handle.call(move |event_loop, _| event_loop.listen_with(listen, entrance)).await;
-    // Dropped while it waits, it takes the listener with it.
     let unknown = Address::from(([0, 0, 0, 0], 0));
-    let mut server = Server { handle, listener, address: unknown, standing };
+    let caller = handle.clone();
+    // Made where it begins to listen: whenever this is dropped, it takes the listener with it.
+    let listen = move |event_loop: &mut Loop<'_, S>, _: &mut S| {
+        let listener = event_loop.listen_with(listen, entrance);
+        Server { handle, listener, address: unknown, standing }
+    };
+    let mut server = caller.call(listen).await;
     server.standing.known.wait().await;
     server.address = server.standing.outcome.take().expect("it was told before the event was set")?;
     Ok(server)

@@ -6,9 +6,16 @@ use log::{LevelFilter, Log, Metadata, Record};
 
 /// What was logged while `act` ran, warnings and errors, as `ERROR what happened`.
 pub(crate) fn logged(act: impl FnOnce()) -> Vec<String> {
+    let mut lines = all_logged(act);
+    lines.retain(|line| !line.starts_with("INFO "));
+    lines
+}
+
+/// The same, and what else may be worth a line.
+pub(crate) fn all_logged(act: impl FnOnce()) -> Vec<String> {
     // Only the first call can set it; to the others it is the same.
     let _ = log::set_logger(&Logbook);
-    log::set_max_level(LevelFilter::Warn);
+    log::set_max_level(LevelFilter::Info);
     LINES.take();
     act();
     LINES.take()

@@ -79,6 +79,11 @@ impl Journal {
         self.ids[who]
     }
 
+    /// From now on `who` has this connection.
+    pub(crate) fn introduce(&mut self, who: &str, id: ConnId) {
+        self.ids.insert(who.to_owned(), id);
+    }
+
     /// The name of the next accepted connection: `s1`, `s2`, ...
     pub(crate) fn next_name(&mut self) -> String {
         self.accepted += 1;
@@ -142,7 +147,7 @@ impl Recorder {
 
 impl Protocol<Journal> for Recorder {
     fn connection_made(&mut self, transport: &mut Transport<'_, Journal>, journal: &mut Journal) {
-        journal.ids.insert(self.name.clone(), transport.id());
+        journal.introduce(&self.name, transport.id());
         self.told("made", On::Made, transport, journal);
     }
 
