@@ -25,6 +25,13 @@ use super::pipe::Pipe;
 ///   or until a read waits for more: `read_exact` and `read_to_end` are not bounded by the limit.
 /// - Without its reader a connection is not read from any more.
 ///
+/// ```compile_fail,E0499
+/// # use proxy_herd::streams::{StreamReader, join};
+/// async fn twice(reader: &mut StreamReader) {
+///     let (one, other) = join(reader.read(1), reader.read(1)).await;
+/// }
+/// ```
+///
 /// ```
 /// # use std::{net::SocketAddr, time::Duration};
 /// # use proxy_herd::{driver::sim::*, event_loop::*, streams::*};

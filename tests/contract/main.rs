@@ -107,9 +107,17 @@
 //!     `happy_eyeballs_second_family_wins_after_250ms_losers_closed`, `cancel_connect_closes_socket`,
 //!     `local_addr_bind_family_filter`
 //!
-//! # Streams
+//! # Streams (`streams_reader`, `streams_writer`, `streams_server`)
 //!
-//! 61 to 66 have their own suite, with the streams.
+//! 61. `read_zero_n_all`, `readexactly_ok_eof_negative`, `readexactly_larger_than_limit_resumes_transport`
+//! 62. `readuntil_multi_chunk_separator_split`, `limit_counts_before_separator`, `overrun_keeps_data`,
+//!     `eof_partial_expected_none`
+//! 63. `readline_partial_at_eof`, `readline_overrun_drops_line_or_buffer`
+//! 64. `reader_pauses_above_2limit_resumes_at_limit`
+//! 65. `drain_waits_for_low_water`, `many_drains_wake`, `drain_on_closing_yields_then_errors`
+//! 66. `wait_closed_ok_and_error`, `eof_fed_when_closing_writer`, `handler_error_closes_connection`,
+//!     `handler_cancel_closes`; not applicable: `second_reader_rejected`, since the compiler does that, as the page of
+//!     the reader shows
 //!
 //! # TLS (`tls`, `tls_ends`, `tls_records`, `tls_hostile`, `tls_memory`, `start_tls`, `start_tls_failures`)
 //!
@@ -202,6 +210,93 @@
 //!   `a_handshake_that_we_end_has_not_failed_and_neither_has_one_that_is_done`,
 //!   `the_hook_says_whose_handshake_it_was_and_comes_before_connection_lost`
 //! - lookups on threads of their own: `dns_not_blocked_by_full_user_pool`
+//!
+//! # What asyncio's streams promise, line by line
+//!
+//! The reader:
+//!
+//! - `StreamReader(limit)` wants more than 0: `a_limit_of_0_is_refused`, `the_limit_is_64_kib_unless_set`
+//! - `feed_data` wakes who waits, and pauses the connection when more than twice the limit waits:
+//!   `reader_pauses_above_2limit_resumes_at_limit`,
+//!   `a_peer_that_sends_without_end_costs_twice_the_limit_and_one_read`,
+//!   `a_peer_that_sends_without_end_over_tls_costs_no_more`
+//! - a read that leaves no more than the limit resumes it, and so does waiting:
+//!   `reader_pauses_above_2limit_resumes_at_limit`, `readexactly_larger_than_limit_resumes_transport`
+//! - `read(n)` waits for one byte only, and is not bounded by the limit: `read_gives_what_is_there_whatever_the_limit`
+//! - `read(0)` does not wait: `read_zero_n_all`
+//! - `read(-1)` reads up to the end, and the limit does not stop it: `read_to_end_is_not_stopped_by_the_limit`
+//! - `readexactly(n)`: `readexactly_ok_eof_negative`, `readexactly_larger_than_limit_resumes_transport`
+//! - `readuntil(sep)` wants a separator: `an_empty_separator_is_refused`
+//! - it counts what is before the separator: `limit_counts_before_separator`
+//! - without one, and over the limit, it is an error and the data stays: `overrun_keeps_data`,
+//!   `limit_counts_before_separator`
+//! - with one too far away, it is: `overrun_keeps_data`, `limit_counts_before_separator`
+//! - at the end what is left is in the error, but a message that is whole is returned: `eof_partial_expected_none`
+//! - `readline`: `readline_partial_at_eof`, `readline_overrun_drops_line_or_buffer`,
+//!   `what_is_read_of_a_line_that_is_too_long_is_not_thrown_away_again`
+//! - iteration: not applicable: `async for`, since a loop over lines is as short
+//! - two readers at once: not applicable: `RuntimeError`, since that is not compiled
+//! - `set_exception`, which is worth changing:
+//!   `what_came_before_a_failure_is_read_first_and_the_failure_is_told_every_time`
+//! - `at_eof`: `at_eof_is_true_when_all_is_read_and_the_peer_has_ended`
+//! - several separators: not applicable: `readuntil(tuple)`, since one line ends in one way here
+//! - whatever the segments, and whoever gives up half-way: `any_split_gives_the_same`,
+//!   `a_read_that_is_dropped_has_taken_nothing`
+//!
+//! The writer, the protocol, the functions:
+//!
+//! - a handler that fails closes its connection, and is told: `handler_error_closes_connection`,
+//!   `handler_panic_aborts_connection`
+//! - one that returns: `a_handler_that_returns_closes_its_connection`
+//! - one that is cancelled: `handler_cancel_closes`
+//! - the peer's end leaves our half open: `half_close_both_ways`, `a_handler_that_waits_for_ever_is_what_a_timeout_is_for`
+//! - when the connection is lost, who reads, drains or waits for the end is told:
+//!   `what_came_before_a_failure_is_read_first_and_the_failure_is_told_every_time`,
+//!   `drain_on_closing_yields_then_errors`, `wait_closed_ok_and_error`
+//! - `drain` does not wait without a need: `drain_on_a_fine_connection_does_not_wait`
+//! - it waits for the low mark, as many as like: `drain_waits_for_low_water`, `many_drains_wake`,
+//!   `drain_sees_marks_that_were_set_in_another_way`, `who_waits_for_room_while_tls_starts_gets_it`
+//! - who writes and drains without end, ends: `a_task_that_writes_and_drains_without_end_ends_with_its_connection`
+//! - `wait_closed`: `wait_closed_ok_and_error`
+//! - `write`, `writelines`, `write_eof`, `close`, `is_closing`: `what_is_written_leaves_in_order_and_together`,
+//!   `half_close_both_ways`, `write_after_close_is_dropped`, `close_slowly_lets_the_last_words_of_a_task_arrive`
+//! - `start_tls`: `start_tls_both_ways`, `what_is_written_around_start_tls_in_one_poll_is_on_the_right_side`,
+//!   `start_tls_that_fails_is_told_and_loses_the_connection`, `start_tls_that_nobody_waits_for_any_more_goes_on`
+//! - `open_connection`: `a_task_connects_and_talks`, `a_refused_connection_says_by_whom`,
+//!   `connecting_by_name_and_to_nobody`, `who_gives_up_connecting_leaves_nothing`,
+//!   `a_handshake_that_fails_is_told_to_who_connects_and_makes_no_task`
+//! - `start_server`, and the `Server`: `a_server_finds_a_port_and_says_which`,
+//!   `a_server_that_cannot_have_its_address_says_which`, `who_gives_up_starting_a_server_leaves_no_listener`,
+//!   `a_dropped_server_listens_no_more_and_leaves_its_connections`,
+//!   `a_server_is_closed_when_its_last_connection_is_lost`,
+//!   `clients_of_a_server_are_closed_or_aborted_and_their_tasks_read_the_end`, `shut_down_gives_tasks_their_time`
+//! - a writer that nobody has any more is closed, and the connection with it: `who_drops_a_writer_closes`
+//!
+//! # Where asyncio's streams are wrong, or differ
+//!
+//! The rows of the table in `streams`:
+//!
+//! - what came before a failure: `what_came_before_a_failure_is_read_first_and_the_failure_is_told_every_time`
+//! - the end of a TLS connection without close_notify: `what_came_before_a_cut_is_read_and_the_cut_is_an_error`
+//! - two tasks read at once: not applicable: `RuntimeError`, since that is not compiled, as the page of the reader
+//!   shows
+//! - `readline`, a line too long: `readline_overrun_drops_line_or_buffer`
+//! - `readline`, a line cut by a failure:
+//!   `what_came_before_a_failure_is_read_first_and_the_failure_is_told_every_time`
+//! - searching again for what was not there: `searching_goes_on_where_it_stopped`
+//! - `drain` when the connection is lost: `drain_on_closing_yields_then_errors`
+//! - `drain` while closing: `drain_on_closing_yields_then_errors`
+//! - a handler returns and has not closed: `a_handler_that_returns_closes_its_connection`
+//! - a handler raises: `handler_error_closes_connection`, `handler_panic_aborts_connection`,
+//!   `abort_on_panic_is_visible_on_tls`
+//! - a handler is cancelled: `handler_cancel_closes`
+//! - the peer has ended, the handler does not: `a_handler_that_waits_for_ever_is_what_a_timeout_is_for`
+//! - a task nobody keeps: `a_task_is_cancelled_by_who_drops_it_and_lives_on_detached`
+//! - a task's exception nobody awaits: `a_panic_that_nobody_awaits_is_told_at_once`
+//! - cancelling: `a_cancelled_task_cannot_refuse`
+//! - `start_tls`: `start_tls_takes_what_the_reader_has`,
+//!   `plaintext_behind_the_request_for_tls_ends_the_connection`
+//! - tasks wake each other without end: `tasks_that_wake_each_other_without_end_do_not_keep_io_waiting`
 
 mod certificates;
 mod close_abort;
@@ -225,7 +320,11 @@ mod start_tls_failures;
 mod streams_connect;
 mod streams_reader;
 mod streams_server;
+mod streams_splits;
 mod streams_stage;
+mod streams_tasks;
+mod streams_tls;
+mod streams_unix;
 mod streams_writer;
 mod tcp_read;
 mod tcp_write_flow;
@@ -250,8 +349,7 @@ fn every_number_has_its_tests_or_a_reason() {
     let number = |line: &str| line.split_once(". ").and_then(|(number, _)| number.parse::<u32>().ok());
     let list = list(|line| number(line).is_some());
     let numbers: Vec<u32> = list.iter().filter_map(|entry| number(entry)).collect();
-    let streams = 61..=66;
-    assert_eq!(numbers, (1..=82).filter(|number| !streams.contains(number)).collect::<Vec<_>>());
+    assert_eq!(numbers, (1..=82).collect::<Vec<_>>());
     for entry in &list {
         let (number, parts) = entry.split_once(". ").expect("that made it an entry");
         check(number, parts, &tests);
@@ -265,6 +363,18 @@ fn every_fault_and_every_wish_has_its_test() {
         let (what, parts) = entry.split_once(": ").unwrap_or_else(|| panic!("what would show this? {entry}"));
         check(what, parts, &tests);
     }
+}
+
+#[test]
+fn every_difference_between_the_streams_has_its_test() {
+    let heading = "# Where asyncio's streams are wrong, or differ";
+    let table = include_str!("../../src/streams/mod.rs").split_once(heading).expect("it has a table").1;
+    let rows = table.lines().skip_while(|line| !line.contains("---")).skip(1);
+    let rows = rows.map_while(|line| Some(line.strip_prefix("//! | ")?.split_once(" | ")?.0.to_owned()));
+    let tested = list(|line| line == heading || line.starts_with("- "));
+    let tested = tested.iter().skip_while(|entry| !entry.starts_with(heading)).skip(1);
+    let tested = tested.filter_map(|entry| Some(entry.strip_prefix("- ")?.split_once(": ")?.0.to_owned()));
+    assert_eq!(rows.collect::<Vec<_>>(), tested.collect::<Vec<_>>());
 }
 
 /// Tests must be there, and reasons given.

@@ -29,14 +29,18 @@ fn a_task_connects_and_talks() {
         let stage = Stage::new(world);
         stage.serve(world, ServerSecurity::Plain, None);
         stage.dial(world, "c", Security::Plain, None);
-        // Both are ours: the client that the test plays is another.
-        let nobody = world.connect();
-        stage.play(world, nobody, "c", &[("write one\ntwo", ""), ("read_line", "")]);
-        stage.play(world, nobody, "s1", &[("read_line", "one\\n"), ("write three\n", ""), ("read_line", "")]);
-        stage.play(world, nobody, "c", &[("return", "")]);
-        stage.play(world, nobody, "s1", &[("at_eof", "true"), ("return", "")]);
-        world.told("c", &["three\\n"]);
-        world.told("s1", &["one\\n", "two", "true"]);
+        stage.direct(
+            world,
+            &[
+                ("c: write one\ntwo", ""),
+                ("s1: read_line", "s1 one\\n"),
+                ("c: read_line", ""),
+                ("s1: write three\n", "c three\\n"),
+                ("c: return", ""),
+                ("s1: read_line", "s1 two"),
+                ("s1: at_eof", "s1 true"),
+            ],
+        );
     });
 }
 

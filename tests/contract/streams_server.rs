@@ -335,8 +335,7 @@ fn a_listener_whose_factory_is_written_by_hand_makes_tasks() {
 }
 
 #[test]
-fn second_reader_rejected() {
-    // By the compiler: `read` borrows the reader mutably. Other tasks may write meanwhile, and wait for the end.
+fn while_a_task_reads_others_write_and_wait() {
     check(&[
         ("also wait_closed", ""),
         ("also woken", ""),

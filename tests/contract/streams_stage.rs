@@ -119,17 +119,29 @@ impl Stage {
     pub(crate) fn play(&self, world: &mut dyn World, client: Client, who: &str, steps: &[(&str, &str)]) {
         for (step, expected) in steps {
             let before = world.journal().of(who).len();
-            if *step == "<" {
-                let said = heard(world, client);
-                assert_eq!(said, *expected, "{step} of {steps:#?}\n{}", world.trace());
-                continue;
-            }
-            if !lead(world, client, step) {
-                self.tell(who, step);
-            }
+            let said = if *step == "<" {
+                heard(world, client)
+            } else {
+                if !lead(world, client, step) {
+                    self.tell(who, step);
+                }
+                world.quiet();
+                world.journal().of(who).split_off(before).join("; ")
+            };
+            assert_eq!(said, *expected, "{step} of {steps:#?}\n{:#?}\n{}", world.journal().all(), world.trace());
+        }
+    }
+
+    /// Gives orders to several, `who: order`; each is said what one of them says to it, in the same way.
+    #[track_caller]
+    pub(crate) fn direct(&self, world: &mut dyn World, steps: &[(&str, &str)]) {
+        for (step, expected) in steps {
+            let before = world.journal().all().len();
+            let (who, order) = step.split_once(": ").expect("who is to do what");
+            self.tell(who, order);
             world.quiet();
-            let told = world.journal().of(who).split_off(before).join("; ");
-            assert_eq!(told, *expected, "{step} of {steps:#?}\n{:#?}\n{}", world.journal().all(), world.trace());
+            let said = world.journal().all().split_off(before).join("; ");
+            assert_eq!(said, *expected, "{step} of {steps:#?}\n{:#?}\n{}", world.journal().all(), world.trace());
         }
     }
 
