@@ -116,6 +116,7 @@ use self::dispatch::put;
 use self::hub::{Handling, Hub, Ready};
 use self::listener::ListenerPhase;
 use self::panics::guarded;
+use self::remote::RemoteCallback;
 use self::timers::Due;
 
 type Callback<S> = Box<dyn FnOnce(&mut Loop<'_, S>, &mut S)>;
@@ -156,6 +157,8 @@ pub struct EventLoop<S> {
     called: bool,
     /// What a TLS channel decrypts into, one for all.
     plaintext: Vec<u8>,
+    /// What other threads want called, on its way to what is called next; kept for its memory.
+    letters: Vec<RemoteCallback<S>>,
 }
 
 impl<S> EventLoop<S> {
@@ -169,6 +172,7 @@ impl<S> EventLoop<S> {
             due: Vec::new(),
             called: false,
             plaintext: Vec::new(),
+            letters: Vec::new(),
         }
     }
 
@@ -208,7 +212,8 @@ impl<S> EventLoop<S> {
         while let Some(entry) = self.hub.timers.pop_due(now) {
             self.due.push(entry);
         }
-        for callback in self.hub.mailbox.take() {
+        self.hub.mailbox.take(&mut self.letters);
+        for callback in self.letters.drain(..) {
             self.hub.call(None, callback);
         }
         for _ in 0..self.hub.ready.len() {

@@ -113,14 +113,12 @@ impl<S> Mailbox<S> {
         self.0.filled.load(Ordering::Acquire)
     }
 
-    /// What other threads have asked for, in order.
-    pub(super) fn take(&self) -> Vec<RemoteCallback<S>> {
-        if !self.0.filled.swap(false, Ordering::AcqRel) {
-            return Vec::new();
-        }
-        match &mut *self.0.lock() {
-            Letters::Open { calls, .. } => std::mem::take(calls),
-            Letters::Closed => Vec::new(),
+    /// Moves what other threads have asked for, in order, to the end of `calls`; the room stays here for the next.
+    pub(super) fn take(&self, calls: &mut Vec<RemoteCallback<S>>) {
+        if self.0.filled.swap(false, Ordering::AcqRel)
+            && let Letters::Open { calls: letters, .. } = &mut *self.0.lock()
+        {
+            calls.append(letters);
         }
     }
 

@@ -1,13 +1,16 @@
-//! What tasks put down for the executor, and find there: all that does not depend on the application's state.
+//! What tasks put down for the executor, and find there: themselves, and all that does not depend on the application's state.
 //!
 //! Tasks share it with the executor, on one thread, so it is all cells; no borrow of one lasts while a waker, a task or a
-//! destructor of the application's is run.
+//! destructor of the application's is run. Once it is closed, nothing is kept any more: what would be put down is dropped.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::mem;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Wake, Waker};
+use std::thread;
 use std::time::Instant;
 
 use slab::Slab;
@@ -22,22 +25,25 @@ use crate::event_loop::Loop;
 pub(super) struct Desk {
     pub(super) agenda: Arc<Agenda>,
     pub(super) timers: Timers,
-    /// When this turn began.
+    /// When the executor was last called: for tasks, when this turn began.
     now: Cell<Instant>,
-    /// Which numbers of tasks are taken.
-    numbers: RefCell<Slab<()>>,
+    /// `None` stands for a task that is being polled.
+    tasks: RefCell<Slab<Option<Slot>>>,
     generations: Cell<u32>,
-    newborns: RefCell<Vec<Newborn>>,
     /// Pipes with something for their transports.
     pipes: RefCell<VecDeque<Rc<Pipe>>>,
     /// Buffers nobody uses, so that connections that are idle need none.
     spares: RefCell<Vec<Vec<u8>>>,
+    /// A task that has panicked is being dropped.
+    failing: Cell<bool>,
     closed: Cell<bool>,
 }
 
-/// A task that the executor has not seen.
-pub(super) struct Newborn {
+/// A task.
+pub(super) struct Slot {
     pub(super) signal: Arc<Signal>,
+    /// The same, as futures want it.
+    pub(super) waker: Waker,
     pub(super) job: Pin<Box<dyn Job>>,
 }
 
@@ -47,11 +53,11 @@ impl Desk {
             agenda: Arc::new(agenda),
             timers: Timers::default(),
             now: Cell::new(now),
-            numbers: RefCell::default(),
+            tasks: RefCell::default(),
             generations: Cell::new(0),
-            newborns: RefCell::default(),
             pipes: RefCell::default(),
             spares: RefCell::default(),
+            failing: Cell::new(false),
             closed: Cell::new(false),
         }
     }
@@ -64,32 +70,54 @@ impl Desk {
         self.now.set(now);
     }
 
-    /// A new task, to be polled soon. Without an executor it is dropped at once.
+    /// A new task: it counts as woken. Without an executor it is dropped at once.
     pub(super) fn spawn(&self, job: Pin<Box<dyn Job>>) -> Arc<Signal> {
         let generation = self.generations.get().wrapping_add(1);
         self.generations.set(generation);
-        let index = self.numbers.borrow_mut().insert(());
+        let mut tasks = self.tasks.borrow_mut();
+        let entry = tasks.vacant_entry();
+        let index = u32::try_from(entry.key()).expect("four thousand million tasks do not fit into memory");
         let signal = Arc::new(Signal::new(Arc::clone(&self.agenda), TaskId { index, generation }));
-        if self.closed.get() {
-            self.release(signal.task());
-            return signal;
+        if !self.closed.get() {
+            let waker = Waker::from(Arc::clone(&signal));
+            entry.insert(Some(Slot { signal: Arc::clone(&signal), waker, job }));
+            drop(tasks);
+            signal.wake_by_ref();
         }
-        self.newborns.borrow_mut().push(Newborn { signal: Arc::clone(&signal), job });
-        self.agenda.stir();
         signal
     }
 
-    pub(super) fn newborns(&self) -> Vec<Newborn> {
-        self.newborns.take()
+    /// The task of that name, to be polled; `None` if it has ended, or was polled since it was woken.
+    pub(super) fn take(&self, task: TaskId) -> Option<Slot> {
+        let is_due = |slot: &mut Slot| slot.signal.task() == task && slot.signal.begin();
+        self.tasks.borrow_mut().get_mut(task.index as usize)?.take_if(is_due)
     }
 
-    /// A task is over: its number may be another's.
+    /// It was polled, and waits.
+    pub(super) fn put_back(&self, slot: Slot) {
+        let index = slot.signal.task().index as usize;
+        self.tasks.borrow_mut()[index] = Some(slot);
+    }
+
+    /// It was taken, and is over: its number may be another's.
     pub(super) fn release(&self, task: TaskId) {
-        self.numbers.borrow_mut().remove(task.index);
+        self.tasks.borrow_mut().remove(task.index as usize);
+    }
+
+    /// Whether somebody is dropped because of a panic: by its unwinding, or as a part of the task that was not reached by that.
+    pub(super) fn is_failing(&self) -> bool {
+        self.failing.get() || thread::panicking()
+    }
+
+    pub(super) fn set_failing(&self, failing: bool) {
+        self.failing.set(failing);
     }
 
     /// A pipe has something for its transport.
     pub(super) fn list(&self, pipe: Rc<Pipe>) {
+        if self.closed.get() {
+            return;
+        }
         self.pipes.borrow_mut().push_back(pipe);
         self.agenda.stir();
     }
@@ -102,9 +130,9 @@ impl Desk {
         }
     }
 
-    /// Whether nothing waits but woken tasks and timers.
-    pub(super) fn is_clear(&self) -> bool {
-        self.newborns.borrow().is_empty() && self.pipes.borrow().is_empty()
+    /// Whether nothing waits for a transport.
+    pub(super) fn is_flushed(&self) -> bool {
+        self.pipes.borrow().is_empty()
     }
 
     /// An empty buffer, perhaps with room in it.
@@ -121,13 +149,18 @@ impl Desk {
         }
     }
 
-    /// The executor is gone, and so is the loop: nothing that is put down here is ever looked at.
-    pub(super) fn close(&self) {
+    /// The executor is gone, and so is the loop: nothing that is put down here is ever looked at. The tasks, for somebody to
+    /// drop.
+    pub(super) fn close(&self) -> impl Iterator<Item = Slot> {
         self.closed.set(true);
         self.agenda.close();
-        drop(self.newborns.take());
-        drop(self.pipes.take());
         self.timers.close();
+        drop(self.pipes.take());
+        mem::take(&mut *self.tasks.borrow_mut()).into_iter().filter_map(|(_, slot)| slot)
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.get()
     }
 }
 

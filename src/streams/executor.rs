@@ -1,45 +1,35 @@
-//! The executor: owns the tasks, and polls those that were woken, as a hook of the loop before it sleeps.
+//! The executor: polls the tasks that were woken, as a hook of the loop before it sleeps.
 //!
 //! - One task at a time; a task that is polled cannot reach another, only wake it.
 //! - After each poll, what the task has written goes to the transports, and what it has asked is done: then, if it was only
 //!   that, it is polled again at once.
 //! - Tasks that wake each other go on within the turn, for a few rounds; then the loop's I/O has its turn.
-//! - A task that panics is dropped, with what it owns, and reported to the loop's exception handler; the others go on.
+//! - A task that panics is dropped, with what it owns, and reported to the loop's exception handler; the others go on. So it
+//!   is with whatever else is not ours and called here: wakers, destructors.
 
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-use super::agenda::{Signal, TaskId};
+use super::agenda::TaskId;
 use super::call::Asks;
-use super::desk::{Desk, Newborn};
-use super::task::Job;
-use crate::event_loop::{CallId, Loop, Panicked};
+use super::desk::{Desk, Slot};
+use crate::event_loop::{CallId, ConnId, Loop, Panicked};
 
 /// See the file's head.
 pub(super) struct Executor<S> {
     desk: Rc<Desk>,
     asks: Rc<Asks<S>>,
-    tasks: Vec<Option<Slot>>,
     /// Those to be polled in this round; kept for its memory.
     batch: Vec<TaskId>,
     alarm: Option<(Instant, CallId)>,
 }
 
-struct Slot {
-    signal: Arc<Signal>,
-    /// The same, as futures want it.
-    waker: Waker,
-    job: Pin<Box<dyn Job>>,
-}
-
 impl<S: 'static> Executor<S> {
     pub(super) fn new(desk: Rc<Desk>, asks: Rc<Asks<S>>) -> Self {
-        Self { desk, asks, tasks: Vec::new(), batch: Vec::new(), alarm: None }
+        Self { desk, asks, batch: Vec::new(), alarm: None }
     }
 
     /// The hook.
@@ -48,7 +38,9 @@ impl<S: 'static> Executor<S> {
         self.desk.set_now(now);
         // Whoever wakes a task from here on need not knock.
         self.desk.agenda.attend();
-        self.desk.timers.wake(now);
+        while let Some(sleeper) = self.desk.timers.pop_due(now) {
+            let _ = guarded(event_loop, "a waker", None, |_| sleeper.wake());
+        }
         let mut rounds = 0..ROUNDS;
         while !self.has_rest() {
             if rounds.next().is_none() {
@@ -62,92 +54,72 @@ impl<S: 'static> Executor<S> {
     }
 
     fn has_rest(&self) -> bool {
-        self.desk.is_clear() && self.asks.borrow().is_empty() && self.desk.agenda.rest()
+        self.desk.is_flushed() && self.asks.borrow().is_empty() && self.desk.agenda.rest()
     }
 
     fn round(&mut self, event_loop: &mut Loop<'_, S>, state: &mut S) {
         let mut batch = mem::take(&mut self.batch);
         self.desk.agenda.take(&mut batch);
-        for Newborn { signal, job } in self.desk.newborns() {
-            let task = signal.task();
-            if self.tasks.len() <= task.index {
-                self.tasks.resize_with(task.index + 1, || None);
-            }
-            let waker = Waker::from(Arc::clone(&signal));
-            self.tasks[task.index] = Some(Slot { signal, waker, job });
-            batch.push(task);
-        }
         for task in batch.drain(..) {
-            self.poll(event_loop, state, task);
+            self.serve(event_loop, state, task);
         }
         self.batch = batch;
-        // What was asked outside of a task.
-        self.desk.flush(event_loop);
+        // What was written and asked outside of tasks.
         self.grant(event_loop, state, Waker::noop());
     }
 
-    fn poll(&mut self, event_loop: &mut Loop<'_, S>, state: &mut S, task: TaskId) {
+    /// Polls a task, and does what it asks for; if it was only that it waited for, polls it again.
+    fn serve(&self, event_loop: &mut Loop<'_, S>, state: &mut S, task: TaskId) {
+        let Some(mut slot) = self.desk.take(task) else { return };
         for _ in 0..CALLS {
-            let Some(Some(slot)) = self.tasks.get_mut(task.index) else { return };
-            if slot.signal.task() != task {
-                return;
-            }
             if slot.signal.is_cancelled() {
-                self.remove(event_loop, task);
-                return;
+                return self.end(event_loop, slot);
             }
-            slot.signal.begin();
-            let mut context = Context::from_waker(&slot.waker);
-            let progress = catch_unwind(AssertUnwindSafe(|| slot.job.as_mut().poll(&mut context)));
-            self.desk.flush(event_loop);
-            match progress {
+            let (id, mut context) = (slot.job.connection(), Context::from_waker(&slot.waker));
+            match guarded(event_loop, "a task", id, |_| slot.job.as_mut().poll(&mut context)) {
                 Ok(Poll::Pending) => {}
-                Ok(Poll::Ready(())) => self.remove(event_loop, task),
-                Err(payload) => {
-                    let panicked = Panicked::new("a task", slot.job.connection(), &*payload);
-                    event_loop.call_exception_handler(panicked.clone());
+                Ok(Poll::Ready(())) => return self.end(event_loop, slot),
+                Err(panicked) => {
                     slot.job.as_mut().panicked(panicked);
-                    self.remove(event_loop, task);
+                    self.desk.set_failing(true);
+                    self.end(event_loop, slot);
+                    return self.desk.set_failing(false);
                 }
             }
-            if self.asks.borrow().is_empty() {
-                return;
+            if !self.grant(event_loop, state, &slot.waker) {
+                return self.desk.put_back(slot);
             }
-            let polled = self.tasks[task.index].as_ref().map_or(Waker::noop(), |slot| &slot.waker);
-            if !self.grant(event_loop, state, polled) {
-                return;
-            }
+            slot.signal.begin();
         }
         // It asks on and on: the others first.
-        if let Some(Some(slot)) = self.tasks.get(task.index) {
-            slot.waker.wake_by_ref();
-        }
+        slot.waker.wake_by_ref();
+        self.desk.put_back(slot);
     }
 
-    /// Does what was asked so far, and wakes who has asked: but if that is the task of `polled`, says so instead.
+    /// Hands to the transports what was written, does what was asked so far, and wakes who has asked: but if that is the task
+    /// of `polled`, says so instead.
     fn grant(&self, event_loop: &mut Loop<'_, S>, state: &mut S, polled: &Waker) -> bool {
         let mut again = false;
-        let waiting = self.asks.borrow().len();
-        for _ in 0..waiting {
-            let Some(ask) = self.asks.borrow_mut().pop_front() else { break };
-            match ask.grant(event_loop, state) {
-                Some(waker) if waker.will_wake(polled) => again = true,
-                Some(waker) => waker.wake(),
-                None => {}
+        let outcome = guarded(event_loop, "a waker", None, |event_loop| {
+            self.desk.flush(event_loop);
+            let waiting = self.asks.borrow().len();
+            for _ in 0..waiting {
+                let Some(ask) = self.asks.borrow_mut().pop_front() else { break };
+                match ask.grant(event_loop, state) {
+                    Some(waker) if waker.will_wake(polled) => again = true,
+                    Some(waker) => waker.wake(),
+                    None => {}
+                }
             }
-        }
-        again
+        });
+        again || outcome.is_err()
     }
 
     /// A task is over: what it owns is dropped with it.
-    fn remove(&mut self, event_loop: &mut Loop<'_, S>, task: TaskId) {
-        let Some(slot) = self.tasks[task.index].take() else { return };
-        self.desk.release(task);
+    fn end(&self, event_loop: &mut Loop<'_, S>, slot: Slot) {
+        self.desk.release(slot.signal.task());
         let id = slot.job.connection();
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(slot))) {
-            event_loop.call_exception_handler(Panicked::new("drop", id, &*payload));
-        }
-        self.desk.flush(event_loop);
+        let _ = guarded(event_loop, "drop", id, |_| drop(slot));
     }
 
     /// Has the loop make a turn when the next sleeper is due.
@@ -172,11 +144,31 @@ impl<S: 'static> Executor<S> {
 
 impl<S> Drop for Executor<S> {
     fn drop(&mut self) {
-        self.desk.close();
-        self.tasks.clear();
-        drop(self.asks.take());
-        // What was put down while the tasks were dropped.
-        self.desk.close();
+        self.desk.close().for_each(let_go);
+        self.asks.take().into_iter().for_each(let_go);
+    }
+}
+
+/// Runs what is not ours; if it panics, the loop's exception handler is told.
+fn guarded<S, R>(
+    event_loop: &mut Loop<'_, S>,
+    what: &'static str,
+    id: Option<ConnId>,
+    act: impl FnOnce(&mut Loop<'_, S>) -> R,
+) -> Result<R, Panicked> {
+    catch_unwind(AssertUnwindSafe(|| act(event_loop))).map_err(|payload| {
+        let panicked = Panicked::new(what, id, &*payload);
+        event_loop.call_exception_handler(panicked.clone());
+        // Its destructor is not ours, either; should that panic, it stays.
+        catch_unwind(AssertUnwindSafe(|| drop(payload))).unwrap_or_else(mem::forget);
+        panicked
+    })
+}
+
+/// Drops what is left at the end of the loop, which has no exception handler any more.
+fn let_go<T>(left: T) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(left))) {
+        log::error!("{}", Panicked::new("drop", None, &*payload));
     }
 }
 

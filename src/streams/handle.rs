@@ -316,6 +316,9 @@ impl<S: 'static> Handle<S> {
 impl<S> Handle<S> {
     /// Puts down something to be done with the loop and the state.
     pub(super) fn ask(&self, ask: Rc<dyn Ask<S>>) {
+        if self.desk.is_closed() {
+            return;
+        }
         self.asks.borrow_mut().push_back(ask);
         self.desk.agenda.stir();
     }

@@ -5,7 +5,6 @@ use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::mem;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -51,7 +50,9 @@ impl<T> Task<T> {
     /// or the next. A task that is done by then is not changed. asyncio: `cancel`, with an exception that the task may
     /// catch; here it cannot, but may clean up in its destructors.
     pub fn cancel(&self) {
-        if let Some(signal) = &self.signal {
+        if let Some(signal) = &self.signal
+            && !self.is_finished()
+        {
             signal.cancel();
         }
     }
@@ -67,16 +68,17 @@ impl<T> Task<T> {
     /// # Errors
     ///
     /// The same as when it is awaited.
+    ///
+    /// # Panics
+    ///
+    /// If it was awaited.
     pub fn result(self) -> Result<T, TaskError> {
-        match self.outcome.0.replace(Stage::Joined) {
-            Stage::Ended(result) => result,
-            Stage::Running(_) | Stage::Joined => Err(TaskError::Cancelled),
-        }
+        if self.is_finished() { self.outcome.take() } else { Err(TaskError::Cancelled) }
     }
 
     /// Whether it has ended, in whichever way. asyncio: `done`.
     pub fn is_finished(&self) -> bool {
-        !matches!(&*self.outcome.0.borrow(), Stage::Running(_))
+        !matches!(*self.outcome.0.borrow(), Stage::Running(_))
     }
 }
 
@@ -88,15 +90,16 @@ impl<T> Future for Task<T> {
     /// If it is polled again after it was ready.
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut stage = self.outcome.0.borrow_mut();
-        match mem::replace(&mut *stage, Stage::Joined) {
-            Stage::Running(waker) => {
-                let waker = waker.filter(|waker| waker.will_wake(context.waker()));
-                *stage = Stage::Running(waker.or_else(|| Some(context.waker().clone())));
-                Poll::Pending
-            }
-            Stage::Ended(result) => Poll::Ready(result),
-            Stage::Joined => panic!("a task is joined once"),
+        if let Stage::Running(waiting) = &mut *stage {
+            let is_known = waiting.as_ref().is_some_and(|waker| waker.will_wake(context.waker()));
+            let old = if is_known { None } else { waiting.replace(context.waker().clone()) };
+            // A waker may be somebody else's, and do anything when it is dropped.
+            drop(stage);
+            drop(old);
+            return Poll::Pending;
         }
+        drop(stage);
+        Poll::Ready(self.outcome.take())
     }
 }
 
@@ -138,17 +141,30 @@ struct Outcome<T>(RefCell<Stage<T>>);
 enum Stage<T> {
     /// Who waits for it.
     Running(Option<Waker>),
-    Ended(Result<T, TaskError>),
+    Done(T),
+    Cancelled,
+    /// Boxed, as it is rare and large.
+    Panicked(Box<Panicked>),
     Joined,
 }
 
 impl<T> Outcome<T> {
+    /// What it has come to.
+    fn take(&self) -> Result<T, TaskError> {
+        match self.0.replace(Stage::Joined) {
+            Stage::Done(output) => Ok(output),
+            Stage::Cancelled => Err(TaskError::Cancelled),
+            Stage::Panicked(panicked) => Err(TaskError::Panicked(*panicked)),
+            Stage::Running(_) | Stage::Joined => panic!("a task is joined once"),
+        }
+    }
+
     /// It has ended; the first word counts.
-    fn settle(&self, result: Result<T, TaskError>) {
+    fn settle(&self, end: Stage<T>) {
         let mut stage = self.0.borrow_mut();
         if let Stage::Running(waker) = &mut *stage {
             let waker = waker.take();
-            *stage = Stage::Ended(result);
+            *stage = end;
             drop(stage);
             if let Some(waker) = waker {
                 waker.wake();
@@ -186,18 +202,18 @@ struct Promise<T>(Rc<Outcome<T>>);
 
 impl<T> Drop for Promise<T> {
     fn drop(&mut self) {
-        self.0.settle(Err(TaskError::Cancelled));
+        self.0.settle(Stage::Cancelled);
     }
 }
 
 impl<F: Future> Job for Spawned<F> {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let parts = self.project();
-        parts.future.poll(context).map(|output| parts.promise.0.settle(Ok(output)))
+        parts.future.poll(context).map(|output| parts.promise.0.settle(Stage::Done(output)))
     }
 
     fn panicked(self: Pin<&mut Self>, panicked: Panicked) {
-        self.promise.0.settle(Err(TaskError::Panicked(panicked)));
+        self.promise.0.settle(Stage::Panicked(Box::new(panicked)));
     }
 }
 

@@ -32,15 +32,11 @@ impl Timers {
         self.sleepers.borrow().keys().next().map(|(at, _)| *at)
     }
 
-    /// Wakes those whose time has come.
-    pub(super) fn wake(&self, now: Instant) {
-        loop {
-            let mut sleepers = self.sleepers.borrow_mut();
-            let Some(first) = sleepers.first_entry().filter(|first| first.key().0 <= now) else { return };
-            let waker = first.remove();
-            drop(sleepers);
-            waker.wake();
-        }
+    /// Somebody whose time has come, the earliest first.
+    pub(super) fn pop_due(&self, now: Instant) -> Option<Waker> {
+        let mut sleepers = self.sleepers.borrow_mut();
+        let first = sleepers.first_entry().filter(|first| first.key().0 <= now)?;
+        Some(first.remove())
     }
 
     pub(super) fn close(&self) {
@@ -163,6 +159,8 @@ impl Future for Sleep {
             let waker = context.waker().clone();
             let serial = sleep.desk.timers.register(at, waker.clone());
             sleep.entry = Some(Entry { at, serial, waker });
+            // Perhaps by somebody else's task: then the executor has to hear of it, to set its alarm.
+            sleep.desk.agenda.stir();
         }
         Poll::Pending
     }

@@ -4,7 +4,6 @@ use std::fmt;
 use std::io;
 use std::rc::Rc;
 use std::task::Poll;
-use std::thread;
 use std::time::Duration;
 
 use super::pipe::{For, Phase, Pipe, Wish};
@@ -171,7 +170,7 @@ impl Drop for StreamWriter {
     fn drop(&mut self) {
         if !self.is_closing() {
             // Who panics has not said all: on TLS, the peer shall know of it.
-            self.pipe.wish(if thread::panicking() { Wish::Abort } else { Wish::Close });
+            self.pipe.wish(if self.pipe.desk.is_failing() { Wish::Abort } else { Wish::Close });
         }
     }
 }

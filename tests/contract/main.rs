@@ -301,6 +301,7 @@
 mod certificates;
 mod close_abort;
 mod connecting;
+mod diary;
 mod failing;
 mod fairness;
 mod limits;
@@ -326,6 +327,9 @@ mod streams_tasks;
 mod streams_tls;
 mod streams_unix;
 mod streams_writer;
+mod task_ends;
+mod task_wakers;
+mod tasks;
 mod tcp_read;
 mod tcp_write_flow;
 mod threads_dns_signals;

@@ -16,7 +16,7 @@ fn ask(world: &mut dyn World, stage: &Stage, path: PathBuf) {
             let (mut reader, writer) = handle.open_connection(path.as_path(), Security::Plain).await?;
             writer.write(b"hello\n");
             let line = reader.read_line().await?.escape_ascii().to_string();
-            Ok::<_, io::Error>(format!("{line} from {}", writer.endpoints().peer))
+            Ok::<_, io::Error>(format!("{line} from {}", writer.peer()))
         };
         let said = talk.await.unwrap_or_else(|error| format!("{:?}: {error}", error.kind()));
         task.note("c", said).await;
@@ -34,7 +34,7 @@ fn tasks_talk_over_a_unix_socket() {
         stage.spawn(async move {
             let start =
                 task.handle.start_server(place.as_path(), ServerSecurity::Plain, |mut reader, writer| async move {
-                    assert_eq!(writer.peer_addr(), None, "no IP");
+                    assert_eq!(writer.peer().ip(), None, "no IP");
                     let length = reader.read_line().await?.len();
                     writer.write(format!("{length}\n").as_bytes());
                     writer.drain().await
