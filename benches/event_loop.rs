@@ -6,6 +6,7 @@
 //! What fraction of a bare server's speed the loop reaches is not to be taken from here: the machine drifts between two
 //! groups. `ratios` measures that.
 
+#[allow(dead_code, reason = "each bench uses what it needs")]
 mod common;
 
 use std::hint::black_box;
@@ -15,7 +16,8 @@ use std::time::{Duration, Instant, SystemTime};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use proxy_herd::event_loop::{ConnId, Endpoints, EventLoop, Loop, Request, ServerSecurity};
 
-use self::common::{CASES, Clients, Echo, MESSAGE, SERVERS};
+use self::common::clients::Clients;
+use self::common::echo::{CASES, Echo, MESSAGE, SERVERS, TALK};
 
 /// A loop with connections but without sockets, and the time it is told.
 struct Bare {
@@ -125,10 +127,10 @@ fn count(_: &mut Loop<'_, usize>, calls: &mut usize) {
 
 fn echo(criterion: &mut Criterion) {
     for case in CASES {
-        let mut group = criterion.benchmark_group(case.to_string());
-        group.throughput(Throughput::Elements((case.connections * case.depth) as u64));
+        let mut group = criterion.benchmark_group(format!("echo, {case}"));
+        group.throughput(Throughput::Elements(case.messages() as u64));
         for (name, serve) in SERVERS {
-            let mut clients = Clients::connect(case, serve);
+            let mut clients = Clients::connect(case, TALK, serve);
             group.bench_function(name, |bencher| bencher.iter(|| clients.round_trip()));
         }
         group.finish();

@@ -12,7 +12,7 @@ use proxy_herd::event_loop::{AfterEof, EventLoop, Loop, Lost, Protocol, Security
 use rustls::{ClientConnection, StreamOwned};
 
 use crate::certificates::Authority;
-use crate::stage::{Stage, bytes, connect, uncounted, with_descriptors};
+use crate::stage::{Stage, Used, bytes, connect, with_descriptors};
 
 #[test]
 fn an_idle_plain_connection_costs_at_most_512_bytes() {
@@ -60,29 +60,11 @@ fn idle<C: Read + Write>(
     what: &str,
     security: ServerSecurity,
     counts: &[usize],
-    mut connect: impl FnMut(SocketAddr) -> C,
+    connect: impl FnMut(SocketAddr) -> C,
 ) -> i64 {
     let mut stage = stage(security);
-    let mut clients = Vec::with_capacity(*counts.last().expect("at least one"));
-    let mut grown = 0;
-    let measured: Vec<(usize, i64)> = counts
-        .iter()
-        .map(|count| {
-            let count = with_descriptors(*count);
-            grown += bytes(|| {
-                while clients.len() < count {
-                    let mut client = uncounted(|| connect(stage.address));
-                    stage.talk(&mut client, MESSAGE, MESSAGE.len());
-                    clients.push(client);
-                }
-                clients.iter_mut().for_each(|client| stage.say(client, MESSAGE));
-                clients.iter_mut().for_each(|client| stage.talk(client, b"", MESSAGE.len()));
-            });
-            (count, grown / count as i64)
-        })
-        .collect();
+    let measured = stage.idle(&Used { counts, message: MESSAGE, answer: MESSAGE.len() }, connect);
     println!("an idle {what} connection costs (count, bytes each) {measured:?}");
-    assert_eq!(stage.state().connections, clients.len());
     measured.into_iter().map(|(_, each)| each).max().expect("at least one")
 }
 

@@ -81,6 +81,33 @@ impl<S> Stage<S> {
         self.until(|_| in_time(uncounted(|| client.read(room))))
     }
 
+    /// What an idle connection costs, in bytes, with each number of them. All have been used: each has said something, and then
+    /// all at once.
+    pub(crate) fn idle<C: Read + Write>(
+        &mut self,
+        used: &Used<'_>,
+        mut connect: impl FnMut(SocketAddr) -> C,
+    ) -> Vec<(usize, i64)> {
+        let mut clients = Vec::with_capacity(*used.counts.last().expect("at least one"));
+        let mut grown = 0;
+        let each = |count: &usize| {
+            let count = with_descriptors(*count);
+            grown += bytes(|| {
+                while clients.len() < count {
+                    let mut client = uncounted(|| connect(self.address));
+                    self.talk(&mut client, used.message, used.answer);
+                    clients.push(client);
+                }
+                clients.iter_mut().for_each(|client| self.say(client, used.message));
+                clients.iter_mut().for_each(|client| self.talk(client, b"", used.answer));
+            });
+            (count, grown / count as i64)
+        };
+        let costs = used.counts.iter().map(each).collect();
+        assert_eq!((self.connections)(self.state()), clients.len());
+        costs
+    }
+
     /// A client says something, and has an answer of that length.
     pub(crate) fn talk(&mut self, client: &mut (impl Read + Write), text: &[u8], mut answer: usize) {
         self.say(client, text);
@@ -91,6 +118,14 @@ impl<S> Stage<S> {
             answer -= count;
         }
     }
+}
+
+/// How many connections to try, one number after the other, and what each is used for.
+pub(crate) struct Used<'a> {
+    pub(crate) counts: &'a [usize],
+    pub(crate) message: &'a [u8],
+    /// How long the answer is.
+    pub(crate) answer: usize,
 }
 
 /// A client that does not block, as it shares the server's thread.
