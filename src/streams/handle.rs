@@ -73,7 +73,7 @@ impl<S: 'static> Handle<S> {
         handle
     }
 
-    /// When this turn began. asyncio: `time`.
+    /// The loop's clock, as tasks see it: when this turn began; between two turns, the last one. asyncio: `time`.
     pub fn now(&self) -> Instant {
         self.desk.now()
     }
@@ -132,7 +132,8 @@ impl<S: 'static> Handle<S> {
         told.wait().await;
     }
 
-    /// Waits for `time`, counted from when it is first polled; never shorter. asyncio: `sleep`.
+    /// Waits for `time`, counted from the beginning of the turn in which it is first polled: never shorter, and longer by as
+    /// much as others take. More than 100 years count as 100. asyncio: `sleep`.
     pub fn sleep(&self, time: Duration) -> Sleep {
         Sleep::new(Rc::clone(&self.desk), time)
     }
