@@ -12,3 +12,4 @@ mod certificates;
 mod event_loop;
 mod server;
 mod stage;
+mod streams;
