@@ -305,7 +305,7 @@ impl<S: 'static> Handle<S> {
 
     /// A protocol that runs what `handler` makes as a task, once its connection is made: for listeners whose factory is written
     /// by hand. asyncio: `StreamReaderProtocol`.
-    pub fn protocol<F>(&self, handler: impl FnOnce(StreamReader, StreamWriter) -> F + 'static) -> StreamProtocol
+    pub fn protocol<F>(&self, handler: impl FnOnce(StreamReader, StreamWriter) -> F + 'static) -> StreamProtocol<S>
     where
         F: Future<Output = io::Result<()>> + 'static,
     {

@@ -97,7 +97,7 @@
 //!
 //! # The files
 //!
-//! Reading order: [`Handle`], [`StreamReader`], [`StreamWriter`], [`Task`]; under them `protocol` and `pipe`; the `executor` with
+//! Reading order: [`Handle`], [`StreamReader`], [`StreamWriter`], [`Task`]; under them `protocol` and `pipe` with `watch`; the `executor` with
 //! `agenda` (what a waker does), `desk`, `call` and `timer`; `server`. Apart from all that, `waiters` with [`Event`],
 //! [`Semaphore`] and [`Queue`], and [`join`](fn@join) with [`race`].
 
@@ -119,6 +119,7 @@ mod server;
 mod task;
 mod timer;
 mod waiters;
+mod watch;
 mod writer;
 
 pub use self::call::Call;

@@ -4,16 +4,15 @@
 //! after each poll. What a task wants done to its transport stands in order: bytes, and between them the wishes.
 
 use std::cell::{Ref, RefCell, RefMut};
-use std::future::Future;
 use std::io;
 use std::mem;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use super::desk::Desk;
+use super::watch::{For, Watch, Watchers};
 use crate::event_loop::{Address, ConnId, Loop, StartTls, Transport};
 
 /// One connection, between its protocol and its two ends of a stream.
@@ -48,7 +47,7 @@ pub(super) struct Ends {
     unsent: usize,
     high: usize,
     is_paused: bool,
-    watchers: Watchers,
+    pub(super) watchers: Watchers,
 }
 
 /// How far the connection is.
@@ -89,15 +88,6 @@ pub(super) enum Wish {
     StartTls(Box<(StartTls, Vec<u8>)>),
 }
 
-/// What those who wait on a pipe wait for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum For {
-    /// Room to write.
-    Room,
-    /// Anything else that is told to a protocol.
-    News,
-}
-
 impl Pipe {
     pub(super) fn new(desk: Rc<Desk>) -> Rc<Self> {
         let ends = Ends {
@@ -133,7 +123,7 @@ impl Pipe {
 
     /// Waits until `check` has a result; it is asked again whenever there is news of the kind `kind`.
     pub(super) fn watch<R, F: FnMut(&mut Ends) -> Poll<R>>(self: &Rc<Self>, kind: For, check: F) -> Watch<'_, F> {
-        Watch { pipe: self, kind, check, ticket: None }
+        Watch::new(self, kind, check)
     }
 }
 
@@ -301,7 +291,8 @@ impl Pipe {
         self.list(ends);
     }
 
-    fn list(self: &Rc<Self>, ends: &mut Ends) {
+    /// Has the executor look at it.
+    pub(super) fn list(self: &Rc<Self>, ends: &mut Ends) {
         if !mem::replace(&mut ends.listed, true) {
             self.desk.list(Rc::clone(self));
         }
@@ -397,98 +388,6 @@ impl Wish {
             Self::Limits { high, low } => transport.set_write_buffer_limits(high, low),
             Self::StartTls(start) => transport.start_tls(start.0, &start.1),
         }
-    }
-}
-
-/// Those who wait; all who wait for the same kind of news are woken together.
-#[derive(Default)]
-struct Watchers {
-    /// There is seldom more than one.
-    first: Option<Watcher>,
-    more: Vec<Watcher>,
-    /// How many there were so far.
-    tickets: u32,
-}
-
-struct Watcher {
-    kind: For,
-    ticket: u32,
-    waker: Waker,
-}
-
-impl Watchers {
-    /// All of a kind, to be woken.
-    fn take(&mut self, kind: For) -> impl Iterator<Item = Waker> + use<> {
-        let first = self.first.take_if(|first| first.kind == kind);
-        let more: Vec<_> = self.more.extract_if(.., |other| other.kind == kind).collect();
-        first.into_iter().chain(more).map(|watcher| watcher.waker)
-    }
-
-    /// One more; its ticket.
-    fn add(&mut self, kind: For, waker: Waker) -> u32 {
-        self.tickets = self.tickets.wrapping_add(1);
-        let watcher = Watcher { kind, ticket: self.tickets, waker };
-        match &mut self.first {
-            Some(_) => self.more.push(watcher),
-            none => *none = Some(watcher),
-        }
-        self.tickets
-    }
-
-    /// Takes one out, unless it was woken.
-    fn remove(&mut self, ticket: u32) -> Option<Watcher> {
-        self.first.take_if(|first| first.ticket == ticket).or_else(|| {
-            let place = self.more.iter().position(|other| other.ticket == ticket)?;
-            Some(self.more.swap_remove(place))
-        })
-    }
-}
-
-/// The future of [`Pipe::watch`].
-pub(super) struct Watch<'a, F> {
-    pipe: &'a Rc<Pipe>,
-    kind: For,
-    check: F,
-    /// What stands among the watchers for us, if it was not woken since.
-    ticket: Option<u32>,
-}
-
-/// The closure is called, never pinned.
-impl<F> Unpin for Watch<'_, F> {}
-
-impl<R, F: FnMut(&mut Ends) -> Poll<R>> Future for Watch<'_, F> {
-    type Output = R;
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<R> {
-        let watch = self.get_mut();
-        let mut ends = watch.pipe.ends_mut();
-        if let ready @ Poll::Ready(_) = (watch.check)(&mut ends) {
-            return ready;
-        }
-        drop(ends);
-        watch.leave();
-        let mut ends = watch.pipe.ends_mut();
-        watch.ticket = Some(ends.watchers.add(watch.kind, context.waker().clone()));
-        if watch.kind == For::Room {
-            // There may be some by now: not all that changes it is told.
-            watch.pipe.list(&mut ends);
-        }
-        Poll::Pending
-    }
-}
-
-impl<F> Watch<'_, F> {
-    fn leave(&mut self) {
-        let Some(ticket) = self.ticket.take() else { return };
-        let left = self.pipe.ends_mut().watchers.remove(ticket);
-        // Not while the pipe is borrowed.
-        drop(left);
-    }
-}
-
-impl<F> Drop for Watch<'_, F> {
-    fn drop(&mut self) {
-        self.leave();
     }
 }
 

@@ -1,5 +1,6 @@
 //! The callbacks under the streams: a protocol that puts what it is told into a pipe.
 
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::rc::Rc;
 
@@ -11,22 +12,24 @@ use crate::event_loop::{AfterEof, ConnId, Loop, Lost, Protocol, Transport};
 
 /// A connection's protocol that runs an async function on it: see [`Handle::protocol`](super::Handle::protocol). asyncio:
 /// `StreamReaderProtocol`.
-pub struct StreamProtocol {
+pub struct StreamProtocol<S> {
     pipe: Rc<Pipe>,
     /// What begins when the connection is made, if somebody was accepted.
     handler: Option<Begin>,
+    /// It is for the loop of its handle, and so for a loop with that state.
+    of: PhantomData<fn(&mut S)>,
 }
 
 /// Calls a handler; what it returns is the connection's task.
 pub(super) type Begin = Box<dyn FnOnce(ConnId, StreamReader, StreamWriter) -> Pin<Box<dyn Job>>>;
 
-impl StreamProtocol {
+impl<S> StreamProtocol<S> {
     pub(super) fn new(pipe: Rc<Pipe>, handler: Option<Begin>) -> Self {
-        Self { pipe, handler }
+        Self { pipe, handler, of: PhantomData }
     }
 }
 
-impl<S> Protocol<S> for StreamProtocol {
+impl<S> Protocol<S> for StreamProtocol<S> {
     fn connection_made(&mut self, transport: &mut Transport<'_, S>, _: &mut S) {
         let id = transport.id();
         let high = transport.write_buffer_limits().1;

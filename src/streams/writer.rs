@@ -6,8 +6,9 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use super::pipe::{For, Phase, Pipe, Wish};
+use super::pipe::{Phase, Pipe, Wish};
 use super::reader::StreamReader;
+use super::watch::For;
 use crate::event_loop::{Address, ConnId, StartTls};
 
 /// What is sent to a connection's peer: asyncio's
