@@ -132,7 +132,6 @@ where
 
     fn failed(&mut self, _: &mut Loop<'_, S>, _: &mut S, error: io::Error) {
         self.tell(Err(error));
-        self.standing.closed.set();
     }
 
     fn closed(&mut self, _: &mut Loop<'_, S>, _: &mut S) {

@@ -256,10 +256,12 @@
 //! - `drain` does not wait without a need: `drain_on_a_fine_connection_does_not_wait`
 //! - it waits for the low mark, as many as like: `drain_waits_for_low_water`, `many_drains_wake`,
 //!   `drain_sees_marks_that_were_set_in_another_way`, `who_waits_for_room_while_tls_starts_gets_it`
-//! - who writes and drains without end, ends: `a_task_that_writes_and_drains_without_end_ends_with_its_connection`
+//! - who writes and drains without end, ends: `a_task_that_writes_and_drains_without_end_ends_with_its_connection`,
+//!   `who_drains_while_closing_sleeps_until_the_end`
 //! - `wait_closed`: `wait_closed_ok_and_error`
 //! - `write`, `writelines`, `write_eof`, `close`, `is_closing`: `what_is_written_leaves_in_order_and_together`,
-//!   `half_close_both_ways`, `write_after_close_is_dropped`, `close_slowly_lets_the_last_words_of_a_task_arrive`
+//!   `half_close_both_ways`, `write_after_close_is_dropped`, `a_writer_is_closing_as_soon_as_it_was_told_to`,
+//!   `close_slowly_lets_the_last_words_of_a_task_arrive`
 //! - `start_tls`: `start_tls_both_ways`, `what_is_written_around_start_tls_in_one_poll_is_on_the_right_side`,
 //!   `start_tls_that_fails_is_told_and_loses_the_connection`, `start_tls_that_nobody_waits_for_any_more_goes_on`
 //! - `open_connection`: `a_task_connects_and_talks`, `a_refused_connection_says_by_whom`,

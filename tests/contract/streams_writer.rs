@@ -1,5 +1,6 @@
 //! Promises about writing with streams: what leaves, who waits for room and how long, and how a connection is ended.
 
+use std::future::poll_fn;
 use std::time::Duration;
 
 use proxy_herd::driver::sim::{Ending, Weather};
@@ -159,6 +160,51 @@ fn drain_on_closing_yields_then_errors() {
     ]);
     narrow(&[("bytes 1500", ""), ("also drain", ""), ("abort", "also failed ConnectionReset"), ("wait_closed", "ok")]);
     narrow(&[("bytes 1500", ""), ("also drain", ""), ("RST", "also failed ConnectionReset")]);
+}
+
+#[test]
+fn a_writer_is_closing_as_soon_as_it_was_told_to() {
+    for end in ["close", "abort", "close_slowly"] {
+        everywhere(|world| {
+            let (stage, _) = converse(world, &[]);
+            // In one poll: nothing was given to the loop yet.
+            for order in [end, "is_closing", "try drain"] {
+                stage.tell("s1", order);
+            }
+            world.quiet();
+            world.told("s1", &["true", "not yet"]);
+        });
+    }
+}
+
+#[test]
+fn who_drains_while_closing_sleeps_until_the_end() {
+    calm(|world| {
+        let stage = Stage::new(world);
+        let notes = stage.clone();
+        stage.serve_with(world, ServerSecurity::Plain, move |_, writer| {
+            let stage = notes.clone();
+            async move {
+                // There is room for all of it.
+                writer.set_write_buffer_limits(FAR_TOO_MUCH, 0);
+                writer.write(&[b'x'; 1_000_000]);
+                writer.close();
+                let mut drain = Box::pin(writer.drain());
+                let mut polls = 0;
+                let end = poll_fn(|context| {
+                    polls += 1;
+                    drain.as_mut().poll(context)
+                });
+                let end = end.await.expect_err("nobody reads what is left").kind();
+                stage.note("s1", format!("{end:?} after {polls} polls")).await;
+                Ok(())
+            }
+        });
+        let client = world.connect();
+        world.stop_reading(client);
+        world.sim().run_for(2 * LONG);
+        world.told("s1", &["TimedOut after 2 polls"]);
+    });
 }
 
 #[test]
