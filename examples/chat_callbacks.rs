@@ -1,8 +1,8 @@
 //! A chat room, with callbacks: `cargo run --example chat_callbacks`, then `nc 127.0.0.1 8888` in two terminals or more.
 //!
 //! To be read beside `chat_streams.rs`, which does the same. A guest's first line is the name; each line after it is told to all
-//! others. A guest who does not read misses what is said meanwhile, so that nothing is queued without end; one whose line is too
-//! long is shown out. The argument is where to listen.
+//! others. A guest who does not read misses what is said meanwhile; one whose line is too long is shown out. The argument is
+//! where to listen.
 
 #![expect(clippy::print_stdout, reason = "an example shows what happens")]
 
@@ -20,27 +20,24 @@ use proxy_herd::wire::lines::{Line, LineBuffer};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let address: SocketAddr = std::env::args().nth(1).as_deref().unwrap_or("127.0.0.1:8888").parse()?;
-    let mut event_loop = EventLoop::new(Room::default(), Instant::now(), SystemTime::now());
+    let room = Room { guests: BTreeSet::new(), outcome: Ok(()) };
+    let mut event_loop = EventLoop::new(room, Instant::now(), SystemTime::now());
     event_loop.enter(|event_loop, _| event_loop.listen(address, ServerSecurity::Plain, Entrance));
     Sockets::new()?.run(&mut event_loop)?;
-    match &event_loop.state().failure {
-        None => Ok(()),
-        Some(error) => Err(error.to_string().into()),
-    }
+    event_loop.into_state().outcome.map_err(|error| error.to_string().into())
 }
 
 /// Who is there: the state that all callbacks are lent.
-#[derive(Default)]
 struct Room {
     guests: BTreeSet<ConnId>,
-    failure: Option<io::Error>,
+    outcome: io::Result<()>,
 }
 
 impl Room {
     /// Tells all but `speaker`.
     fn tell(&self, event_loop: &mut Loop<'_, Room>, speaker: Option<ConnId>, words: &[&[u8]]) {
         for guest in self.guests.iter().filter(|guest| Some(**guest) != speaker) {
-            // Without this test, somebody who does not read would have us keep all that is ever said.
+            // Who does not read misses it: nothing is kept without end.
             if let Some(mut transport) = event_loop.transport(*guest)
                 && !transport.is_writing_paused()
             {
@@ -62,7 +59,7 @@ impl ProtocolFactory<Room> for Entrance {
     }
 
     fn failed(&mut self, event_loop: &mut Loop<'_, Room>, room: &mut Room, error: io::Error) {
-        room.failure = Some(error);
+        room.outcome = Err(error);
         event_loop.stop();
     }
 }
@@ -74,17 +71,17 @@ struct Guest {
 
 impl Protocol<Room> for Guest {
     fn data_received(&mut self, transport: &mut Transport<'_, Room>, room: &mut Room, data: &[u8]) {
+        let id = transport.id();
         let mut lines = self.lines.feed(data);
         while let Some(line) = lines.next() {
             match (&self.name, line) {
                 (_, Line::TooLong(_)) => transport.close(),
                 (Some(name), Line::Whole(line)) => {
-                    let speaker = Some(transport.id());
-                    room.tell(&mut transport.event_loop(), speaker, &[name, b": ", line, b"\n"]);
+                    room.tell(&mut transport.event_loop(), Some(id), &[name, b": ", line, b"\n"]);
                 }
                 (None, Line::Whole(name)) => {
                     self.name = Some(name.to_vec());
-                    room.guests.insert(transport.id());
+                    room.guests.insert(id);
                     room.tell(&mut transport.event_loop(), None, &[b"* ", name, b" has come\n"]);
                 }
             }

@@ -12,14 +12,14 @@ use std::io;
 use std::time::{Duration, Instant, SystemTime};
 
 use proxy_herd::driver::Sockets;
-use proxy_herd::event_loop::{AfterEof, Connect, EventLoop, Loop, Lost, Protocol, Transport};
+use proxy_herd::event_loop::{AfterEof, Connect, EventLoop, Loop, Lost, Protocol, Target, Transport};
 use proxy_herd::wire::lines::{Line, LineBuffer};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let server = arguments.next().unwrap_or_else(|| "localhost:8888".to_owned());
-    let (host, port) = server.rsplit_once(':').ok_or("HOST:PORT is wanted")?;
-    let connect = Connect::to((host, port.parse()?)).timeout(PATIENCE);
+    let target: Target = server.parse().map_err(|error: io::Error| error.to_string())?;
+    let connect = Connect::to(target).timeout(PATIENCE);
 
     let mut event_loop = EventLoop::new(Ok(()), Instant::now(), SystemTime::now());
     event_loop.enter(|event_loop, _| {
@@ -27,10 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         event_loop.connect_with(connect, client);
     });
     Sockets::new()?.run(&mut event_loop)?;
-    match event_loop.state() {
-        Ok(()) => Ok(()),
-        Err(error) => Err(format!("{server}: {error}").into()),
-    }
+    event_loop.into_state().map_err(|error| format!("{server}: {error}").into())
 }
 
 /// What has come of it: the state that all callbacks are lent.

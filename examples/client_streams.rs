@@ -11,51 +11,39 @@ use std::io;
 use std::time::{Duration, Instant, SystemTime};
 
 use proxy_herd::driver::Sockets;
-use proxy_herd::event_loop::{Connect, EventLoop};
+use proxy_herd::event_loop::{Connect, EventLoop, Target};
 use proxy_herd::streams::{Elapsed, Handle, ReadError};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let server = arguments.next().unwrap_or_else(|| "localhost:8888".to_owned());
-    let (host, port) = server.rsplit_once(':').ok_or("HOST:PORT is wanted")?;
-    let connect = Connect::to((host, port.parse()?)).timeout(PATIENCE);
+    let target: Target = server.parse().map_err(|error: io::Error| error.to_string())?;
+    let connect = Connect::to(target).timeout(PATIENCE);
 
-    let mut event_loop = EventLoop::new(Ok(()), Instant::now(), SystemTime::now());
+    let mut event_loop = EventLoop::new((), Instant::now(), SystemTime::now());
     let handle = event_loop.enter(|event_loop, _| Handle::new(event_loop));
-    let tasks = handle.clone();
-    let main = async move {
-        let end = ask(&tasks, connect, arguments).await;
-        tasks.call_soon(|event_loop, outcome| {
-            *outcome = end;
-            event_loop.stop();
-        });
-    };
-    handle.spawn(main).detach();
+    let main = handle.spawn_main(ask(handle.clone(), connect, arguments));
     Sockets::new()?.run(&mut event_loop)?;
-    match event_loop.state() {
-        Ok(()) => Ok(()),
-        Err(error) => Err(format!("{server}: {error}").into()),
-    }
+    main.result()?.map_err(|error| format!("{server}: {error}").into())
 }
 
-/// What has come of it: the state that is lent to whoever asks for it.
-type Outcome = io::Result<()>;
-
-async fn ask(handle: &Handle<Outcome>, connect: Connect, questions: impl Iterator<Item = String>) -> io::Result<()> {
+async fn ask(handle: Handle<()>, connect: Connect, questions: impl Iterator<Item = String>) -> io::Result<()> {
     let (mut reader, writer) = handle.open_connection_with(connect).await?;
     reader.set_limit(LIMIT);
     for question in questions {
         writer.writelines([question.as_bytes(), b"\n"]);
         // For the whole answer, in however many pieces it comes.
-        let answer = match handle.timeout(PATIENCE, reader.read_line()).await {
-            Ok(Err(ReadError::LimitOverrun { .. })) => return Err(io::Error::other("its answer is too long")),
-            Ok(answer) => answer?,
-            Err(Elapsed) => return Err(io::Error::other("it does not answer")),
+        let trouble = match handle.timeout(PATIENCE, reader.read_line()).await {
+            Ok(Ok([answer @ .., b'\n'])) => {
+                println!("{}", String::from_utf8_lossy(answer));
+                continue;
+            }
+            Ok(Err(ReadError::LimitOverrun { .. })) => "its answer is too long",
+            Err(Elapsed) => "it does not answer",
+            Ok(Ok(_)) => "it has gone without an answer",
+            Ok(Err(error)) => return Err(error.into()),
         };
-        let Some(answer) = answer.strip_suffix(b"\n") else {
-            return Err(io::Error::other("it has gone without an answer"));
-        };
-        println!("{}", String::from_utf8_lossy(answer));
+        return Err(io::Error::other(trouble));
     }
     writer.close();
     writer.wait_closed().await

@@ -2,7 +2,8 @@
 //!
 //! To be read beside `echo_streams.rs`, which does the same, and
 //! [asyncio's](https://docs.python.org/3/library/asyncio-protocol.html#tcp-echo-server). Beyond that one: who does not read is not
-//! read from, and after Ctrl-C or SIGTERM those who are connected have ten seconds to finish. The argument is where to listen.
+//! read from, and after Ctrl-C or SIGTERM those who are connected have ten seconds to finish; a second signal ends it at once.
+//! The argument is where to listen.
 
 #![expect(clippy::print_stdout, reason = "an example shows what happens")]
 
@@ -21,18 +22,18 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut event_loop = EventLoop::new(Ok(()), Instant::now(), SystemTime::now());
     event_loop.enter(|event_loop, _| {
         let listener = event_loop.listen(address, ServerSecurity::Plain, Entrance);
-        for signal in [Signal::Terminate, Signal::Interrupt] {
+        for signal in SIGNALS {
             event_loop.add_signal_handler(signal, move |event_loop, _| {
+                for signal in SIGNALS {
+                    event_loop.remove_signal_handler(signal);
+                }
                 println!("Shutting down");
                 event_loop.shut_down(listener, GRACE);
             });
         }
     });
     Sockets::new()?.run(&mut event_loop)?;
-    match event_loop.state() {
-        Ok(()) => Ok(()),
-        Err(error) => Err(error.to_string().into()),
-    }
+    event_loop.into_state().map_err(|error| error.to_string().into())
 }
 
 /// What has come of it: the state that all callbacks are lent.
@@ -60,14 +61,12 @@ impl ProtocolFactory<Outcome> for Entrance {
     }
 }
 
-/// Sends back what comes.
+/// Serves one client: sends back what comes.
 struct Echo;
 
 impl Protocol<Outcome> for Echo {
     fn connection_made(&mut self, transport: &mut Transport<'_, Outcome>, _: &mut Outcome) {
-        if let Some(peer) = transport.peer_addr() {
-            println!("{peer} is here");
-        }
+        transport.endpoints().inspect(|ends| println!("{} is here", ends.peer));
     }
 
     fn data_received(&mut self, transport: &mut Transport<'_, Outcome>, _: &mut Outcome, data: &[u8]) {
@@ -85,13 +84,13 @@ impl Protocol<Outcome> for Echo {
     // `eof_received` closes, unless it says otherwise: what waits is sent first.
 
     fn connection_lost(&mut self, _: &mut Loop<'_, Outcome>, _: &mut Outcome, lost: Lost) {
-        match (lost.peer, lost.why) {
-            (Some(peer), None) => println!("{peer} is gone"),
-            (Some(peer), Some(why)) => println!("{peer} is gone: {why}"),
-            _ => {}
-        }
+        let why = lost.why.map(|why| format!(": {why}")).unwrap_or_default();
+        lost.peer.inspect(|peer| println!("{peer} is gone{why}"));
     }
 }
 
-/// How long those may stay who are there when the server is told to stop.
+/// What has the server stop.
+const SIGNALS: [Signal; 2] = [Signal::Terminate, Signal::Interrupt];
+
+/// How long those may stay who are there then.
 const GRACE: Duration = Duration::from_secs(10);

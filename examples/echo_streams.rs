@@ -2,8 +2,8 @@
 //!
 //! To be read beside `echo_callbacks.rs`, which does the same, and
 //! [asyncio's](https://docs.python.org/3/library/asyncio-stream.html#tcp-echo-server-using-streams). Beyond that one: who does not
-//! read is not read from, and after Ctrl-C or SIGTERM those who are connected have ten seconds to finish. The argument is where to
-//! listen.
+//! read is not read from, and after Ctrl-C or SIGTERM those who are connected have ten seconds to finish; a second signal ends it
+//! at once. The argument is where to listen.
 
 #![expect(clippy::print_stdout, reason = "an example shows what happens")]
 
@@ -14,58 +14,35 @@ use std::time::{Duration, Instant, SystemTime};
 
 use proxy_herd::driver::Sockets;
 use proxy_herd::event_loop::{EventLoop, ServerSecurity, Signal};
-use proxy_herd::streams::{Handle, StreamReader, StreamWriter};
+use proxy_herd::streams::{Handle, StreamReader, StreamWriter, race};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let address: SocketAddr = std::env::args().nth(1).as_deref().unwrap_or("127.0.0.1:8888").parse()?;
-    let mut event_loop = EventLoop::new(Ok(()), Instant::now(), SystemTime::now());
+    let mut event_loop = EventLoop::new((), Instant::now(), SystemTime::now());
     let handle = event_loop.enter(|event_loop, _| Handle::new(event_loop));
-    let tasks = handle.clone();
-    let main = async move {
-        let end = serve(&tasks, address).await;
-        tasks.call_soon(|event_loop, outcome| {
-            *outcome = end;
-            event_loop.stop();
-        });
-    };
-    handle.spawn(main).detach();
+    let main = handle.spawn_main(serve(handle.clone(), address));
     Sockets::new()?.run(&mut event_loop)?;
-    match event_loop.state() {
-        Ok(()) => Ok(()),
-        Err(error) => Err(error.to_string().into()),
-    }
+    main.result()?.map_err(|error| error.to_string().into())
 }
 
-/// What has come of it: the state that is lent to whoever asks for it.
-type Outcome = io::Result<()>;
-
 /// Serves until a signal.
-async fn serve(handle: &Handle<Outcome>, address: SocketAddr) -> io::Result<()> {
+async fn serve(handle: Handle<()>, address: SocketAddr) -> io::Result<()> {
     let server = handle.start_server(address, ServerSecurity::Plain, greet).await?;
     println!("Serving on {}", server.address());
-    let listener = server.listener();
-    let handle_signals = handle.call(move |event_loop, _| {
-        for signal in [Signal::Terminate, Signal::Interrupt] {
-            event_loop.add_signal_handler(signal, move |event_loop, _| {
-                println!("Shutting down");
-                event_loop.shut_down(listener, GRACE);
-            });
-        }
-    });
-    handle_signals.await;
+    race(handle.signal(Signal::Terminate), handle.signal(Signal::Interrupt)).await;
+    println!("Shutting down");
+    server.shut_down(GRACE);
     server.wait_closed().await;
     Ok(())
 }
 
-/// Serves one client; when this returns, its connection is closed.
+/// Serves one client.
 async fn greet(mut reader: StreamReader, writer: StreamWriter) -> io::Result<()> {
     let peer = writer.peer();
     println!("{peer} is here");
     let echoed = echo(&mut reader, &writer).await;
-    match &echoed {
-        Ok(()) => println!("{peer} is gone"),
-        Err(why) => println!("{peer} is gone: {why}"),
-    }
+    let why = echoed.as_ref().err().map(|why| format!(": {why}")).unwrap_or_default();
+    println!("{peer} is gone{why}");
     echoed
 }
 
@@ -74,11 +51,13 @@ async fn echo(reader: &mut StreamReader, writer: &StreamWriter) -> io::Result<()
     loop {
         let data = reader.read(64 * 1024).await?;
         if data.is_empty() {
-            return Ok(());
+            break;
         }
         writer.write(data);
         writer.drain().await?;
     }
+    writer.close();
+    writer.wait_closed().await
 }
 
 /// How long those may stay who are there when the server is told to stop.

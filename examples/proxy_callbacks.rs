@@ -25,18 +25,14 @@ use proxy_herd::event_loop::{
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let address: SocketAddr = arguments.next().as_deref().unwrap_or("127.0.0.1:8889").parse()?;
-    let upstream = arguments.next().unwrap_or_else(|| "localhost:8888".to_owned());
-    let (host, port) = upstream.rsplit_once(':').ok_or("HOST:PORT is wanted")?;
-    let upstream = (host, port.parse()?).into();
+    let upstream = arguments.next().as_deref().unwrap_or("localhost:8888").parse();
+    let upstream = upstream.map_err(|error: io::Error| error.to_string())?;
 
-    let proxy = Proxy { upstream, ended: BTreeSet::new(), failure: None };
+    let proxy = Proxy { upstream, ended: BTreeSet::new(), outcome: Ok(()) };
     let mut event_loop = EventLoop::new(proxy, Instant::now(), SystemTime::now());
     event_loop.enter(|event_loop, _| event_loop.listen(address, ServerSecurity::Plain, Entrance));
     Sockets::new()?.run(&mut event_loop)?;
-    match &event_loop.state().failure {
-        None => Ok(()),
-        Some(error) => Err(error.to_string().into()),
-    }
+    event_loop.into_state().outcome.map_err(|error| error.to_string().into())
 }
 
 /// The state that all callbacks are lent.
@@ -44,7 +40,7 @@ struct Proxy {
     upstream: Target,
     /// Those whose peer has ended while the other side's has not.
     ended: BTreeSet<ConnId>,
-    failure: Option<io::Error>,
+    outcome: io::Result<()>,
 }
 
 struct Entrance;
@@ -59,7 +55,7 @@ impl ProtocolFactory<Proxy> for Entrance {
     }
 
     fn failed(&mut self, event_loop: &mut Loop<'_, Proxy>, proxy: &mut Proxy, error: io::Error) {
-        proxy.failure = Some(error);
+        proxy.outcome = Err(error);
         event_loop.stop();
     }
 }
@@ -70,44 +66,38 @@ struct Side {
     other: Option<ConnId>,
 }
 
-impl Side {
-    fn with_other(&self, event_loop: &mut Loop<'_, Proxy>, visit: impl FnOnce(&mut Transport<'_, Proxy>)) {
-        if let Some(mut other) = self.other.and_then(|other| event_loop.transport(other)) {
-            visit(&mut other);
-        }
-    }
-}
-
 impl Protocol<Proxy> for Side {
     fn connection_made(&mut self, transport: &mut Transport<'_, Proxy>, proxy: &mut Proxy) {
         // The third mistake: 5 s, the default, may be too short for what waits when both have ended.
-        transport.set_close_timeout(Duration::from_secs(60));
+        transport.set_close_timeout(PATIENCE);
+        let id = transport.id();
+        let mut event_loop = transport.event_loop();
         if self.other.is_some() {
-            self.with_other(&mut transport.event_loop(), |client| client.resume_reading());
+            self.other(&mut event_loop, |client| client.resume_reading());
         } else {
+            let upstream = Self { other: Some(id) };
+            self.other = Some(event_loop.connect(proxy.upstream.clone(), Security::Plain, upstream));
             // The second: what the client says at once would be kept, however much it is, until somebody is there to take it.
             transport.pause_reading();
-            let upstream = Self { other: Some(transport.id()) };
-            self.other = Some(transport.event_loop().connect(proxy.upstream.clone(), Security::Plain, upstream));
         }
     }
 
     fn data_received(&mut self, transport: &mut Transport<'_, Proxy>, _: &mut Proxy, data: &[u8]) {
-        self.with_other(&mut transport.event_loop(), |other| other.write(data));
+        self.other(&mut transport.event_loop(), |other| other.write(data));
     }
 
     // The first: without these two, what one sends faster than the other reads would be kept, without end.
 
     fn pause_writing(&mut self, transport: &mut Transport<'_, Proxy>, _: &mut Proxy) {
-        self.with_other(&mut transport.event_loop(), |other| other.pause_reading());
+        self.other(&mut transport.event_loop(), |other| other.pause_reading());
     }
 
     fn resume_writing(&mut self, transport: &mut Transport<'_, Proxy>, _: &mut Proxy) {
-        self.with_other(&mut transport.event_loop(), |other| other.resume_reading());
+        self.other(&mut transport.event_loop(), |other| other.resume_reading());
     }
 
     fn eof_received(&mut self, transport: &mut Transport<'_, Proxy>, proxy: &mut Proxy) -> AfterEof {
-        self.with_other(&mut transport.event_loop(), |other| other.write_eof());
+        self.other(&mut transport.event_loop(), |other| other.write_eof());
         // Once both have ended, this side is closed, and then the other, when each has been sent what waits.
         if self.other.is_some_and(|other| proxy.ended.remove(&other)) {
             return AfterEof::Close;
@@ -118,8 +108,18 @@ impl Protocol<Proxy> for Side {
 
     fn connection_lost(&mut self, event_loop: &mut Loop<'_, Proxy>, proxy: &mut Proxy, lost: Lost) {
         proxy.ended.remove(&lost.id);
-        let Some(why) = lost.why else { return self.with_other(event_loop, |other| other.close()) };
+        let Some(why) = lost.why else { return self.other(event_loop, |other| other.close()) };
         println!("{why}");
-        self.with_other(event_loop, |other| other.reset());
+        self.other(event_loop, |other| other.reset());
     }
 }
+
+impl Side {
+    /// Calls `visit` with the other side, if that is there.
+    fn other(&self, event_loop: &mut Loop<'_, Proxy>, visit: impl FnOnce(&mut Transport<'_, Proxy>)) {
+        self.other.and_then(|other| event_loop.transport(other)).as_mut().map(visit);
+    }
+}
+
+/// How long either side may take to read what is left when both have ended.
+const PATIENCE: Duration = Duration::from_secs(60);

@@ -16,86 +16,49 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
 use proxy_herd::driver::Sockets;
-use proxy_herd::event_loop::{ConnId, EventLoop, Security, ServerSecurity, Target};
-use proxy_herd::streams::{Either, Handle, StreamReader, StreamWriter, join, race};
+use proxy_herd::event_loop::{EventLoop, Security, ServerSecurity, Target};
+use proxy_herd::streams::{Handle, StreamReader, StreamWriter, race, try_join};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let address: SocketAddr = arguments.next().as_deref().unwrap_or("127.0.0.1:8889").parse()?;
-    let upstream = arguments.next().unwrap_or_else(|| "localhost:8888".to_owned());
-    let (host, port) = upstream.rsplit_once(':').ok_or("HOST:PORT is wanted")?;
-    let upstream = (host, port.parse()?).into();
+    let upstream = arguments.next().as_deref().unwrap_or("localhost:8888").parse();
+    let upstream = upstream.map_err(|error: io::Error| error.to_string())?;
 
-    let mut event_loop = EventLoop::new(Ok(()), Instant::now(), SystemTime::now());
+    let mut event_loop = EventLoop::new((), Instant::now(), SystemTime::now());
     let handle = event_loop.enter(|event_loop, _| Handle::new(event_loop));
-    let tasks = handle.clone();
-    let main = async move {
-        let end = serve(&tasks, address, upstream).await;
-        tasks.call_soon(|event_loop, outcome| {
-            *outcome = end;
-            event_loop.stop();
-        });
-    };
-    handle.spawn(main).detach();
+    let main = handle.spawn_main(serve(handle.clone(), address, upstream));
     Sockets::new()?.run(&mut event_loop)?;
-    match event_loop.state() {
-        Ok(()) => Ok(()),
-        Err(error) => Err(error.to_string().into()),
-    }
+    main.result()?.map_err(|error| error.to_string().into())
 }
 
-/// What has come of it: the state that is lent to whoever asks for it.
-type Outcome = io::Result<()>;
-
-async fn serve(handle: &Handle<Outcome>, address: SocketAddr, upstream: Target) -> io::Result<()> {
+async fn serve(handle: Handle<()>, address: SocketAddr, upstream: Target) -> io::Result<()> {
     let tasks = handle.clone();
-    let proxy = move |reader, writer| proxy(tasks.clone(), upstream.clone(), reader, writer);
-    let server = handle.start_server(address, ServerSecurity::Plain, proxy).await?;
+    let entrance = move |reader, writer| proxy(tasks.clone(), upstream.clone(), reader, writer);
+    let server = handle.start_server(address, ServerSecurity::Plain, entrance).await?;
     println!("Serving on {}", server.address());
     server.serve_forever().await;
     Ok(())
 }
 
 /// Serves one client; when this returns, both connections are closed.
-async fn proxy(
-    handle: Handle<Outcome>,
-    upstream: Target,
-    mut from_client: StreamReader,
-    to_client: StreamWriter,
-) -> io::Result<()> {
-    let client = to_client.id();
+async fn proxy(handle: Handle<()>, upstream: Target, reader: StreamReader, client: StreamWriter) -> io::Result<()> {
     // The second mistake cannot be made: a reader keeps a little, then its peer has to wait.
-    let opened = handle.open_connection(upstream, Security::Plain).await;
-    let (mut from_upstream, to_upstream) = match opened {
-        Ok(upstream) => upstream,
-        Err(why) => {
-            reset(&handle, vec![client]).await;
-            println!("{why}");
-            return Err(why);
-        }
-    };
+    let connected = handle.open_connection(upstream, Security::Plain).await;
+    let (from_upstream, upstream) = connected.inspect_err(|why| fail(why, &[&client]))?;
     // The third: 5 s, the default, may be too short for what waits when both have ended.
-    to_client.set_close_timeout(Duration::from_secs(60));
-    to_upstream.set_close_timeout(Duration::from_secs(60));
+    client.set_close_timeout(PATIENCE);
+    upstream.set_close_timeout(PATIENCE);
 
-    let copied = async {
-        let (up, down) = join(copy(&mut from_client, &to_upstream), copy(&mut from_upstream, &to_client)).await;
-        up.and(down)
-    };
+    let copied = async { try_join(copy(reader, &upstream), copy(from_upstream, &client)).await.map(drop) };
     // Whoever is lost ends it, also while we wait for the other.
-    let lost = race(to_client.wait_closed(), to_upstream.wait_closed());
-    let outcome = match race(copied, lost).await {
-        Either::Left(end) | Either::Right(Either::Left(end) | Either::Right(end)) => end,
-    };
-    if let Err(why) = &outcome {
-        println!("{why}");
-        reset(&handle, vec![client, to_upstream.id()]).await;
-    }
-    outcome
+    let lost = async { race(client.wait_closed(), upstream.wait_closed()).await.into_inner() };
+    let end = race(copied, lost).await.into_inner();
+    end.inspect_err(|why| fail(why, &[&client, &upstream]))
 }
 
 /// Copies until the end, and the end.
-async fn copy(reader: &mut StreamReader, writer: &StreamWriter) -> io::Result<()> {
+async fn copy(mut reader: StreamReader, writer: &StreamWriter) -> io::Result<()> {
     loop {
         let data = reader.read(64 * 1024).await?;
         if data.is_empty() {
@@ -108,14 +71,11 @@ async fn copy(reader: &mut StreamReader, writer: &StreamWriter) -> io::Result<()
     }
 }
 
-/// Ends a connection so that nobody takes it for a good end, as dropping its writer would be.
-async fn reset(handle: &Handle<Outcome>, ids: Vec<ConnId>) {
-    let resetting = handle.call(move |event_loop, _| {
-        for id in ids {
-            if let Some(mut transport) = event_loop.transport(id) {
-                transport.reset();
-            }
-        }
-    });
-    resetting.await;
+/// Ends connections so that nobody takes it for a good end, as dropping their writers would be.
+fn fail(why: &io::Error, writers: &[&StreamWriter]) {
+    println!("{why}");
+    writers.iter().for_each(|writer| writer.reset());
 }
+
+/// How long either side may take to read what is left when both have ended.
+const PATIENCE: Duration = Duration::from_secs(60);

@@ -7,18 +7,10 @@ use std::thread;
 
 use crate::program::{Peer, Program};
 
-#[test]
-fn with_callbacks() {
-    check("chat_callbacks");
-}
-
-#[test]
-fn with_streams() {
-    check("chat_streams");
-}
-
-fn check(name: &str) {
+pub(crate) fn check(name: &str) {
     let (_room, address) = Program::serve(name, &["127.0.0.1:0"]);
+    // It tries for two seconds.
+    let other = Program::start(name, &[&address.to_string()]);
 
     let mut ann = come(address, "Ann");
     // Who has not said a name is nobody, and hears nothing.
@@ -54,6 +46,7 @@ fn check(name: &str) {
     ann.hears("* Dan has gone\n");
 
     check_who_does_not_read(address, ann);
+    other.ends_shut_out(address);
 }
 
 /// Who does not read misses lines, whole ones, and hears on afterwards. The others miss nothing.

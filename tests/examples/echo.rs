@@ -2,18 +2,10 @@
 
 use crate::program::{Peer, Program, is_deserted};
 
-#[test]
-fn with_callbacks() {
-    check("echo_callbacks");
-}
-
-#[test]
-fn with_streams() {
-    check("echo_streams");
-}
-
-fn check(name: &str) {
+pub(crate) fn check(name: &str) {
     let (server, address) = Program::serve(name, &["127.0.0.1:0"]);
+    // It tries for two seconds.
+    let other = Program::start(name, &[&address.to_string()]);
 
     let mut ann = Peer::connect(address);
     server.prints(&format!("{} is here", ann.name()));
@@ -40,10 +32,7 @@ fn check(name: &str) {
     cat.resets();
     server.prints_of(&[&format!("{peer} is gone: "), "reset"]);
 
-    let other = Program::start(name, &[&address.to_string()]);
-    let (code, lines, error) = other.end();
-    assert_eq!((code, lines), (Some(1), vec![]), "{name}");
-    assert!(error.starts_with(&format!("Error: \"{address}: Address")) && error.contains("in use"), "{name}: {error}");
+    other.ends_shut_out(address);
 
     // Told to stop, it lets those who are there finish.
     let mut dan = Peer::connect(address);
@@ -56,4 +45,14 @@ fn check(name: &str) {
     dan.ends();
     dan.hears_the_end();
     assert_eq!(server.end(), (Some(0), vec![format!("{} is gone", dan.name())], String::new()), "{name}");
+
+    // Told twice, it does not wait for them.
+    let (server, address) = Program::serve(name, &["127.0.0.1:0"]);
+    let eve = Peer::connect(address);
+    server.prints(&format!("{} is here", eve.name()));
+    server.signal("INT");
+    server.prints("Shutting down");
+    is_deserted(address);
+    server.signal("TERM");
+    assert_eq!(server.end(), (None, vec![], String::new()), "{name}: the signal has ended it");
 }

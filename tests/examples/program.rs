@@ -39,6 +39,14 @@ impl Program {
         (program, address.unwrap_or_else(|| panic!("{name}: no address in {line:?}")))
     }
 
+    /// It has ended, as somebody listens at `address` already.
+    #[track_caller]
+    pub(crate) fn ends_shut_out(self, address: SocketAddr) {
+        let (code, lines, error) = self.end();
+        assert_eq!((code, lines), (Some(1), vec![]));
+        assert!(error.starts_with(&format!("Error: \"{address}: Address")) && error.contains("in use"), "{error}");
+    }
+
     /// The next line that it prints.
     #[track_caller]
     pub(crate) fn line(&self) -> String {
@@ -183,15 +191,20 @@ impl Peer {
     pub(crate) fn floods(&mut self) -> usize {
         // Nothing is wrong if a slow machine passes for an unwilling one.
         self.0.set_write_timeout(Some(Duration::from_millis(200))).expect("set");
+        let chunk = [b'x'; 64 * 1024];
         let mut sent = 0;
-        let refused = loop {
+        loop {
             assert!(sent < 64 << 20, "it takes without end what nobody reads");
-            match self.0.write(&[b'x'; 64 * 1024]) {
+            match self.0.write(&chunk) {
                 Ok(count) => sent += count,
-                Err(error) => break error,
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => break,
+                Err(error) => panic!("{error}"),
             }
-        };
-        assert!(matches!(refused.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut), "{refused}");
+            // Only part of it was taken, until the time was over.
+            if !sent.is_multiple_of(chunk.len()) {
+                break;
+            }
+        }
         self.0.set_write_timeout(Some(PATIENCE)).expect("set");
         sent
     }

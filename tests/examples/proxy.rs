@@ -7,20 +7,12 @@ use socket2::{Domain, Socket, Type};
 
 use crate::program::{Peer, Program};
 
-#[test]
-fn with_callbacks() {
-    check("proxy_callbacks");
-}
-
-#[test]
-fn with_streams() {
-    check("proxy_streams");
-}
-
-fn check(name: &str) {
+pub(crate) fn check(name: &str) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("free");
     let upstream = format!("localhost:{}", listener.local_addr().expect("bound").port());
     let (proxy, address) = Program::serve(name, &["127.0.0.1:0", &upstream]);
+    // It tries for two seconds.
+    let other = Program::start(name, &[&address.to_string(), &upstream]);
     let connect = || {
         let client = Peer::connect(address);
         (client, Peer::accept(&listener))
@@ -75,8 +67,8 @@ fn check(name: &str) {
                 one.floods();
             }
             one.resets();
-            other.hears_a_reset();
             proxy.prints_of(&["reset"]);
+            other.hears_a_reset();
         }
     }
 
@@ -85,7 +77,12 @@ fn check(name: &str) {
     proxy.prints_of(&["refused"]);
     proxy.has_closed_all();
 
+    other.ends_shut_out(address);
     check_who_has_to_wait(name);
+
+    let (code, lines, error) = Program::start(name, &["127.0.0.1:0", "localhost"]).end();
+    let wanted = "Error: \"\\\"localhost\\\" is not HOST:PORT (an IPv6 address needs brackets)\"\n";
+    assert_eq!((code, lines, error.as_str()), (Some(1), vec![], wanted), "{name}");
 }
 
 /// What a client says is not taken before there is somebody to take it.
