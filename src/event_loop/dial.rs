@@ -63,8 +63,11 @@ impl FromStr for Target {
         if let Ok(address) = text.parse::<SocketAddr>() {
             return Ok(address.into());
         }
-        let parts = text.rsplit_once(':').and_then(|(name, port)| Some((name, port.parse().ok()?)));
-        let parts = parts.filter(|(name, _)| !name.is_empty() && !name.contains(':'));
+        let is_name = |name: &str| !name.is_empty() && !name.contains([':', '[', ']']);
+        // Without signs, which `u16` takes.
+        let is_number = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
+        let parts = text.rsplit_once(':').filter(|(name, port)| is_name(name) && is_number(port));
+        let parts = parts.and_then(|(name, port)| Some((name, port.parse().ok()?)));
         parts.map(Self::from).ok_or_else(|| {
             io::Error::new(
                 io::ErrorKind::InvalidInput,
@@ -298,6 +301,47 @@ mod tests {
         check(&[], &[]);
         check(&["[::1]:1", "[::2]:1", "1.1.1.1:1", "2.2.2.2:1"], &["[::1]:1", "1.1.1.1:1", "[::2]:1", "2.2.2.2:1"]);
         check(&["1.1.1.1:1", "1.1.1.1:1", "[::1]:1"], &["1.1.1.1:1", "[::1]:1"]);
+    }
+
+    #[test]
+    fn a_target_is_an_address_or_a_name_and_a_port() {
+        let address = |ip: &str, port| Target::from(SocketAddr::new(ip.parse().expect("an address"), port));
+        for (text, expected) in [
+            ("127.0.0.1:80", address("127.0.0.1", 80)),
+            ("[::1]:80", address("::1", 80)),
+            ("kiwi.cs.ucla.edu:80", Target::from(("kiwi.cs.ucla.edu", 80))),
+            ("localhost:0", Target::from(("localhost", 0))),
+            ("k:65535", Target::from(("k", 65535))),
+            // For the resolver, which takes it for no address either.
+            ("127.0.0.256:80", Target::from(("127.0.0.256", 80))),
+        ] {
+            assert_eq!(text.parse::<Target>().expect(text), expected);
+        }
+        for text in [
+            "",
+            ":",
+            "80",
+            ":80",
+            "localhost",
+            "localhost:",
+            "localhost:65536",
+            "localhost:-1",
+            "localhost:+80",
+            "localhost: 80",
+            "localhost:http",
+            "::1",
+            "::1:80",
+            "[::1]",
+            "[::1]:",
+            "[localhost]:80",
+            "[]:80",
+            "http://localhost:80",
+            "a:b:80",
+        ] {
+            let error = text.parse::<Target>().expect_err(text);
+            let expected = format!("{text:?} is not HOST:PORT (an IPv6 address needs brackets)");
+            assert_eq!((error.kind(), error.to_string()), (io::ErrorKind::InvalidInput, expected));
+        }
     }
 
     #[test]

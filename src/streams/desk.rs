@@ -17,6 +17,7 @@ use slab::Slab;
 
 use super::agenda::{Agenda, Signal, TaskId};
 use super::pipe::Pipe;
+use super::signals::Signals;
 use super::task::Job;
 use super::timer::Timers;
 use crate::event_loop::Loop;
@@ -25,6 +26,7 @@ use crate::event_loop::Loop;
 pub(super) struct Desk {
     pub(super) agenda: Arc<Agenda>,
     pub(super) timers: Timers,
+    pub(super) signals: Signals,
     /// When the executor was last called: for tasks, when this turn began.
     now: Cell<Instant>,
     /// `None` stands for a task that is being polled.
@@ -52,6 +54,7 @@ impl Desk {
         Self {
             agenda: Arc::new(agenda),
             timers: Timers::default(),
+            signals: Signals::default(),
             now: Cell::new(now),
             tasks: RefCell::default(),
             generations: Cell::new(0),

@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 use super::agenda::Agenda;
 use super::call::{Ask, Asks, Call, Errand};
 use super::desk::Desk;
-use super::event::Event;
 use super::executor::Executor;
 use super::pipe::{Phase, Pipe};
 use super::protocol::StreamProtocol;
@@ -120,15 +119,21 @@ impl<S: 'static> Handle<S> {
         })
     }
 
-    /// Waits until the process gets `signal`; after that, or when it is dropped, the signal has its default effect again, which is
-    /// to end the process. It takes the place of a handler, and of who waited before. asyncio: `add_signal_handler`.
+    /// Waits until the process gets `signal`. Any number of tasks may wait for it, and all are told; when none waits any more,
+    /// the signal has its default effect again, which is to end the process. It takes the place of a handler that was added.
+    /// asyncio: `add_signal_handler`.
     pub async fn signal(&self, signal: Signal) {
-        let told = Event::new();
-        let tell = told.clone();
+        let told = self.desk.signals.await_one(signal);
+        let (telling, leaving) = (Rc::clone(&self.desk), Rc::clone(&self.desk));
         let _remove = AtEnd::new(self, move |event_loop, _| {
-            event_loop.remove_signal_handler(signal);
+            if !leaving.signals.is_awaited(signal) {
+                event_loop.remove_signal_handler(signal);
+            }
         });
-        self.call(move |event_loop, _| event_loop.add_signal_handler(signal, move |_, _| tell.set())).await;
+        self.call(move |event_loop, _| {
+            event_loop.add_signal_handler(signal, move |_, _| telling.signals.tell(signal));
+        })
+        .await;
         told.wait().await;
     }
 

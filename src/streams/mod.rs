@@ -97,8 +97,8 @@
 //!
 //! # The files
 //!
-//! Reading order: [`Handle`], [`StreamReader`], [`StreamWriter`], [`Task`]; under them `protocol` and `pipe` with `watch`; the `executor` with
-//! `agenda` (what a waker does), `desk`, `call` and `timer`; `server`. Apart from all that, `waiters` with [`Event`],
+//! Reading order: [`Handle`], [`StreamReader`], [`StreamWriter`], [`Task`]; under them `protocol` and `pipe` with `watch`; the
+//! `executor` with `agenda` (what a waker does), `desk`, `call`, `timer` and `signals`; `server`. Apart from all that, `waiters` with [`Event`],
 //! [`Semaphore`] and [`Queue`], and [`join`](fn@join) with [`race`].
 
 mod agenda;
@@ -116,6 +116,7 @@ mod queue;
 mod reader;
 mod semaphore;
 mod server;
+mod signals;
 mod task;
 mod timer;
 mod waiters;

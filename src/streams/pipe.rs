@@ -37,7 +37,7 @@ pub(super) struct Ends {
     ended: bool,
     reader: Option<Waker>,
     // From the task.
-    outgoing: Vec<u8>,
+    pub(super) outgoing: Vec<u8>,
     /// Each with the number of bytes before it.
     wishes: Vec<(usize, Wish)>,
     /// It stands on the desk.
@@ -45,8 +45,8 @@ pub(super) struct Ends {
     writing: Writing,
     /// How many bytes waited to be sent when the transport was last seen; fewer by now, perhaps.
     unsent: usize,
-    high: usize,
-    is_paused: bool,
+    pub(super) high: usize,
+    pub(super) is_paused: bool,
     pub(super) watchers: Watchers,
 }
 

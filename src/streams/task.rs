@@ -71,7 +71,7 @@ impl<T> Task<T> {
     ///
     /// # Panics
     ///
-    /// If it was awaited.
+    /// If it was awaited to its end before.
     pub fn result(self) -> Result<T, TaskError> {
         if self.is_finished() { self.outcome.take() } else { Err(TaskError::Cancelled) }
     }

@@ -96,9 +96,12 @@ impl StreamWriter {
         self.pipe.wish(Wish::Reset);
     }
 
-    /// Whether [`drain`](Self::drain) would wait. Not in asyncio.
+    /// Whether so much waits to be sent that [`drain`](Self::drain) would wait until it is less: for who would rather not write
+    /// than wait. What was written since the task went on counts apart from what waited before. Not in asyncio.
     pub fn is_writing_paused(&self) -> bool {
-        !self.pipe.ends().has_room()
+        let ends = self.pipe.ends();
+        // How much of what was written before has been sent is not known here, but that it was little enough.
+        !ends.is_lost() && (ends.is_paused || ends.outgoing.len() > ends.high)
     }
 
     /// Whether the connection is closing or lost. asyncio: `is_closing`.

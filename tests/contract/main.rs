@@ -310,6 +310,7 @@ mod limits;
 mod logbook;
 mod loop_core;
 mod loopback;
+mod main_task;
 mod mio_backend;
 mod only_tcp;
 mod panics;
@@ -347,6 +348,7 @@ mod tls_memory;
 mod tls_records;
 mod unix;
 mod world;
+mod writer_ends;
 
 use std::collections::BTreeSet;
 use std::fs;

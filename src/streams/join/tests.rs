@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::future::{Ready, pending};
 use std::pin::pin;
+use std::rc::Rc;
 use std::task::Waker;
 
 use crate::streams::Event;
@@ -95,6 +96,83 @@ fn a_join_drops_who_has_ended_at_once_and_does_not_poll_it_again() {
     assert_eq!(scene.said(), "b is polled, b is dropped");
 }
 
+async fn end(witness: impl Future<Output = &'static str>, end: Result<u8, u8>) -> Result<u8, u8> {
+    witness.await;
+    end
+}
+
+/// Two witnesses in a `try_join`, who are to end in this way. Each step says who may end now, and what is said then.
+#[track_caller]
+fn check_try<const N: usize>(ends: [Result<u8, u8>; 2], steps: [(&str, &str); N], expected: Result<(u8, u8), u8>) {
+    let scene = Scene::new();
+    let [a, b] = scene.witnesses();
+    let mut both = pin!(try_join(end(a, ends[0]), end(b, ends[1])));
+    let mut result = Poll::Pending;
+    for (who, said) in steps {
+        assert_eq!(result, Poll::Pending);
+        for (name, event) in [("a", &scene.a), ("b", &scene.b)] {
+            if who.contains(name) {
+                event.set();
+            }
+        }
+        result = poll(both.as_mut());
+        assert_eq!(scene.said(), said);
+    }
+    assert_eq!(result, Poll::Ready(expected));
+}
+
+#[test]
+fn two_that_succeed_are_waited_for() {
+    let ends = [Ok(1), Ok(2)];
+    let a_first = [
+        ("", "a is polled, b is polled"),
+        ("a", "a is polled, a is dropped, b is polled"),
+        ("b", "b is polled, b is dropped"),
+    ];
+    check_try(ends, a_first, Ok((1, 2)));
+    let b_first = [("b", "a is polled, b is polled, b is dropped"), ("a", "a is polled, a is dropped")];
+    check_try(ends, b_first, Ok((1, 2)));
+    check_try(ends, [("ab", "a is polled, a is dropped, b is polled, b is dropped")], Ok((1, 2)));
+}
+
+#[test]
+fn the_first_error_ends_both_at_once() {
+    let waiting = ("", "a is polled, b is polled");
+    // Who is not polled any more is dropped before the error is returned.
+    check_try([Err(1), Ok(2)], [waiting, ("a", "a is polled, a is dropped, b is dropped")], Err(1));
+    check_try([Ok(1), Err(2)], [waiting, ("b", "a is polled, b is polled, b is dropped, a is dropped")], Err(2));
+    check_try([Err(1), Err(2)], [("ab", "a is polled, a is dropped, b is dropped")], Err(1));
+    check_try([Err(1), Err(2)], [("b", "a is polled, b is polled, b is dropped, a is dropped")], Err(2));
+    // An error after the other's success.
+    let a_first = [("a", "a is polled, a is dropped, b is polled"), ("b", "b is polled, b is dropped")];
+    check_try([Ok(1), Err(2)], a_first, Err(2));
+    let b_first = [("b", "a is polled, b is polled, b is dropped"), ("a", "a is polled, a is dropped")];
+    check_try([Err(1), Ok(2)], b_first, Err(1));
+}
+
+#[test]
+fn what_had_succeeded_is_dropped_before_the_others_error_is_returned() {
+    let kept = Rc::new(());
+    let (value, late) = (Rc::clone(&kept), Event::new());
+    let fails = async {
+        late.wait().await;
+        Err::<(), _>("no")
+    };
+    let mut both = pin!(try_join(async { Ok(value) }, fails));
+    assert_eq!(poll(both.as_mut()), Poll::Pending);
+    assert_eq!(Rc::strong_count(&kept), 2);
+    late.set();
+    assert_eq!(poll(both.as_mut()), Poll::Ready(Err("no")));
+    // `both` lives on.
+    assert_eq!(Rc::strong_count(&kept), 1);
+}
+
+#[test]
+fn it_may_not_matter_which_of_two_it_was() {
+    assert_eq!(Either::<u8, u8>::Left(1).into_inner(), 1);
+    assert_eq!(Either::<u8, u8>::Right(2).into_inner(), 2);
+}
+
 #[test]
 fn a_join_of_any_number_keeps_the_order() {
     let scene = Scene::new();
@@ -110,15 +188,16 @@ fn a_join_of_any_number_keeps_the_order() {
 
 #[test]
 fn nothing_is_stored_twice() {
-    async fn large(bytes: [u8; 1024]) -> u8 {
+    async fn large(bytes: [u8; 1024]) -> Result<u8, ()> {
         pending::<()>().await;
-        bytes[0]
+        Ok(bytes[0])
     }
     const WORD: usize = size_of::<usize>();
     let one = || large([0; 1024]);
     let both = 2 * size_of_val(&one());
     assert!(size_of_val(&race(one(), one())) <= both + WORD);
     assert!(size_of_val(&join(one(), one())) <= both + 2 * WORD);
-    let inside = async { race(one(), one()).await == Either::Left(0) };
+    assert!(size_of_val(&try_join(one(), one())) <= both + 2 * WORD);
+    let inside = async { race(one(), one()).await == Either::Left(Ok(0)) };
     assert!(size_of_val(&inside) <= both + 2 * WORD);
 }
