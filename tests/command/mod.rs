@@ -57,12 +57,12 @@ impl Herd {
         fs::read_to_string(self.folder.path().join(format!("logs/{name}.log"))).expect("a log")
     }
 
-    pub(crate) fn start(&self, words: &[&str]) -> Running {
-        Running::new(command(&self.folder, words))
+    pub(crate) fn start(&self, style: &str, words: &[&str]) -> Running {
+        Running::new(command(&self.folder, &styled(style, words)))
     }
 
-    pub(crate) fn start_with(&self, words: &[&str], variable: &str, value: &str) -> Running {
-        let mut command = command(&self.folder, words);
+    pub(crate) fn start_with(&self, style: &str, words: &[&str], variable: &str, value: &str) -> Running {
+        let mut command = command(&self.folder, &styled(style, words));
         command.env(variable, value);
         Running::new(command)
     }
@@ -119,6 +119,20 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Both styles serve in the same way, so each test of a server is one of both.
+#[expect(clippy::print_stdout, reason = "a test that fails shows its style")]
+pub(crate) fn in_each_style(test: impl Fn(&str)) {
+    for style in ["callbacks", "streams"] {
+        println!("--style {style}");
+        test(style);
+    }
+}
+
+/// A command in a style.
+pub(crate) fn styled<'a>(style: &'a str, words: &[&'a str]) -> Vec<&'a str> {
+    [words, &["--style", style]].concat()
 }
 
 pub(crate) fn folder() -> TempDir {
