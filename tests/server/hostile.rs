@@ -12,7 +12,6 @@ use proxy_herd::server::limits::{
     SILENCE_TIME, STALL_TIME,
 };
 
-use crate::STYLE;
 use crate::simulated::Simulated;
 use crate::upstream::{self, Behaviour};
 use crate::world::{self, World, name};
@@ -329,9 +328,7 @@ fn a_machine_that_was_off_for_a_moment_is_linked_again() {
         let host = world.host(server);
         world.sim.crash(host, Crash::Silent);
         world.pass(MOMENT);
-        let provider = upstream::provider(places());
-        world.sim.restart(host, Servers::new(&world.topology, &[name(server)], provider, 8).with_style(STYLE));
-        world.sim.enter(host, |event_loop, servers| servers.start(event_loop));
+        world.restart(server, upstream::provider(places()));
         // Its neighbours do not know that it was away until they ask.
         world.pass(PING_AFTER + SLOW);
         world::links_are_up(&mut world);
@@ -376,10 +373,7 @@ fn garbage_of_neighbours_harms_nobody() {
     }
     world.pass(SILENCE_TIME);
     assert_eq!(world.links_up("Goloman"), 2);
-    let hands = world.host("Hands");
-    let provider = upstream::provider(places());
-    world.sim.restart(hands, Servers::new(&world.topology, &[name("Hands")], provider, 8).with_style(STYLE));
-    world.sim.enter(hands, |event_loop, servers| servers.start(event_loop));
+    world.restart("Hands", upstream::provider(places()));
     world::links_are_up(&mut world);
 }
 

@@ -8,7 +8,6 @@ use proxy_herd::herd::topology::Topology;
 use proxy_herd::server::limits::{HELLO_TIME, LINE_TIME, PEER_HIGH_WATER, PEER_LINE, PING_AFTER, SILENCE_TIME};
 use proxy_herd::server::{Provider, Servers};
 
-use crate::STYLE;
 use crate::simulated::Simulated;
 use crate::world::{self, World, name};
 
@@ -195,9 +194,7 @@ fn a_neighbour_that_is_down_is_dialled_until_it_is_back() {
         let client = world.connect("Goloman");
         world.send(client, b"IAMAT k +1+1 5\n");
         world.until("the others hear it", |world| world.knows("Welsh", "k").is_some());
-        let servers = Servers::new(&world.topology, &[name("Hands")], provider(), 8).with_style(STYLE);
-        world.sim.restart(hands, servers);
-        world.sim.enter(hands, |event_loop, servers| servers.start(event_loop));
+        world.restart("Hands", provider());
         world.pass(Duration::from_secs(3));
         world::links_are_up(&mut world);
         world.send(client, b"IAMAT k +1+1 6\n");

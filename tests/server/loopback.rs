@@ -10,8 +10,7 @@ use proxy_herd::herd::name::ServerName;
 use proxy_herd::herd::topology::Topology;
 use proxy_herd::server::{Provider, Servers};
 
-use crate::STYLE;
-use crate::world::{World, name};
+use crate::world::{self, World, name};
 
 pub(crate) struct Loopback {
     pub(crate) topology: Topology,
@@ -44,7 +43,7 @@ impl Loopback {
         let places = free();
         let topology = topology.with_addresses(|_| (free(), free()));
         let names: Vec<ServerName> = topology.servers().iter().map(|server| server.name.clone()).collect();
-        let servers = Servers::new(&topology, &names, provider(places), 7).with_style(STYLE);
+        let servers = Servers::new(&topology, &names, provider(places), 7).with_style(world::style(0));
         let mut event_loop = EventLoop::new(servers, Instant::now(), SystemTime::now());
         event_loop.enter(|event_loop, servers| servers.start(event_loop));
         Self { topology, event_loop, sockets, places, clients: Vec::new(), until: Instant::now() + PATIENCE }

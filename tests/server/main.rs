@@ -17,5 +17,6 @@ mod world;
 
 use proxy_herd::server::Style;
 
-/// In which style the servers talk: in this suite in callbacks; the suite `server_streams` runs the same files in the other.
-const STYLE: Style = Style::Callbacks;
+/// In which style the servers serve: in this suite by callbacks. The suite `server_streams` runs the same files by streams, and
+/// `server_mixed` those about more than one server with both styles in one herd.
+const STYLES: &[Style] = &[Style::Callbacks];

@@ -8,8 +8,7 @@ use proxy_herd::driver::sim::{ClientId, HostId, Weather};
 use proxy_herd::herd::topology::Topology;
 use proxy_herd::server::{Provider, Servers};
 
-use crate::STYLE;
-use crate::world::{World, name};
+use crate::world::{self, World, name};
 
 pub(crate) struct Simulated {
     pub(crate) topology: Topology,
@@ -24,9 +23,8 @@ impl Simulated {
     pub(crate) fn new(topology: Topology, provider: &Provider, seed: u64, weather: Weather) -> Self {
         let mut sim = Sim::new(seed, weather);
         let mut hosts = Vec::new();
-        for server in topology.servers() {
-            let state =
-                Servers::new(&topology, std::slice::from_ref(&server.name), provider.clone(), seed).with_style(STYLE);
+        for (place, server) in topology.servers().iter().enumerate() {
+            let state = process(&topology, place, provider.clone(), seed);
             let host = sim.add_host(server.name.as_str(), state);
             sim.enter(host, |event_loop, servers| servers.start(event_loop));
             hosts.push(host);
@@ -35,9 +33,21 @@ impl Simulated {
     }
 
     pub(crate) fn host(&self, server: &str) -> HostId {
+        self.hosts[self.place(server)]
+    }
+
+    /// Starts a server that has crashed; it has forgotten everything.
+    pub(crate) fn restart(&mut self, server: &str, provider: Provider) {
+        let place = self.place(server);
+        let host = self.hosts[place];
+        self.sim.restart(host, process(&self.topology, place, provider, 8));
+        self.sim.enter(host, |event_loop, servers| servers.start(event_loop));
+    }
+
+    fn place(&self, server: &str) -> usize {
         let name = name(server);
         let place = self.topology.servers().iter().position(|server| server.name == name);
-        self.hosts[place.expect("a server of the topology")]
+        place.expect("a server of the topology")
     }
 
     pub(crate) fn address(&self, server: &str) -> SocketAddr {
@@ -85,6 +95,12 @@ impl World for Simulated {
     fn servers(&self, server: &str) -> &Servers {
         self.sim.state(self.host(server))
     }
+}
+
+/// A process that is one server of the topology.
+fn process(topology: &Topology, place: usize, provider: Provider, seed: u64) -> Servers {
+    let names = std::slice::from_ref(&topology.servers()[place].name);
+    Servers::new(topology, names, provider, seed).with_style(world::style(place))
 }
 
 const STEP: Duration = Duration::from_millis(1);

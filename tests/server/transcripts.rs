@@ -6,7 +6,7 @@ use proxy_herd::server::Provider;
 
 use crate::loopback::Loopback;
 use crate::simulated::Simulated;
-use crate::{script, world};
+use crate::{script, topologies, world};
 
 /// Plays a script over real sockets and over the simulated network, whole and byte by byte.
 fn check(script: &str) {
@@ -251,4 +251,14 @@ fn helsinki_has_places_of_its_own() {
          < AT Holiday ~ me +60.1699+24.9384 5
          { 20",
     );
+}
+
+/// On the simulated network, `topologies` tests it.
+#[test]
+fn a_report_given_to_any_server_of_one_process_reaches_all_five() {
+    let provider = Provider::embedded().expect("a certificate");
+    for (herd, text) in topologies::SHIPPED {
+        let topology = Topology::parse(text).expect(herd);
+        topologies::spread(&mut Loopback::new(topology.clone(), |_| provider.clone()), &topology);
+    }
 }

@@ -4,7 +4,9 @@
 //! else: no sleeping, no fixed port, no thread that outlives it.
 
 use proxy_herd::herd::name::ServerName;
-use proxy_herd::server::Servers;
+use proxy_herd::server::{Servers, Style};
+
+use crate::STYLES;
 
 /// A place where a herd runs and clients come.
 pub(crate) trait World {
@@ -42,6 +44,11 @@ pub(crate) trait World {
     fn links_up(&self, server: &str) -> usize {
         self.servers(server).links_up(&name(server)).expect("the server runs here")
     }
+}
+
+/// In which style the process at this place of the topology serves: they take turns.
+pub(crate) fn style(place: usize) -> Style {
+    STYLES[place % STYLES.len()]
 }
 
 pub(crate) fn name(text: &str) -> ServerName {

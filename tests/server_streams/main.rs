@@ -1,4 +1,8 @@
-//! The server as a whole, in every world, once more: every test of the suite `server`, unchanged, in streams.
+//! The server as a whole, in every world, once more: every test of the suite `server`, unchanged, with servers that serve by
+//! streams.
+//!
+//! What a server says must not depend on the style that it is written in, so the tests do not either: the files are those of
+//! `server`, and a suite is no more than the styles that it gives them.
 
 #[path = "../server/hostile.rs"]
 mod hostile;
@@ -31,5 +35,5 @@ mod world;
 
 use proxy_herd::server::Style;
 
-/// In which style the servers talk.
-const STYLE: Style = Style::Streams;
+/// In which style the servers serve.
+const STYLES: &[Style] = &[Style::Streams];
