@@ -196,3 +196,23 @@ GOOGLE_PLACES_API_KEY holds Google's key, for answers from Google Places; so may
 
 Signals: SIGTERM and SIGINT stop in good order, a second one at once; SIGHUP reads the topology's neighbours again;
 SIGUSR1 opens the logs again. Exit codes: 0 worked, 1 failed, 2 usage or configuration.";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_are_of_the_style_that_is_asked_for() {
+        for (words, expected) in [
+            ("up", Style::Callbacks),
+            ("up --style callbacks", Style::Callbacks),
+            ("up --style streams", Style::Streams),
+            ("--style=streams demo", Style::Streams),
+            ("Goloman --style streams", Style::Streams),
+        ] {
+            let words = ["proxy-herd"].into_iter().chain(words.split(' '));
+            let arguments = Arguments::try_parse_from(words).map_err(|error| error.to_string());
+            assert_eq!(arguments.map(|arguments| arguments.options.style), Ok(expected));
+        }
+    }
+}
