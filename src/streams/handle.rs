@@ -378,12 +378,12 @@ impl Future for Opening {
                 ends.wait(context.waker());
                 return Poll::Pending;
             }
-            Phase::Lost(_) => {
-                return ends
-                    .poll_lost()
-                    .map(|end| Err(end.err().unwrap_or_else(|| io::ErrorKind::ConnectionAborted.into())));
+            Phase::Lost(_) if !ends.is_made() => {
+                let why = ends.poll_lost().map(|end| end.err());
+                return why.map(|why| Err(why.unwrap_or_else(|| io::ErrorKind::ConnectionAborted.into())));
             }
-            Phase::Open | Phase::Upgrading => {}
+            // Also if it is lost by now: what came before can be read.
+            Phase::Open | Phase::Upgrading | Phase::Lost(_) => {}
         }
         drop(ends);
         Poll::Ready(Ok(self.ends.take().expect("a connection is opened once")))

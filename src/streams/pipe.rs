@@ -336,6 +336,11 @@ impl Ends {
         self.limit
     }
 
+    /// Whether the connection stood, be it lost by now or not.
+    pub(super) fn is_made(&self) -> bool {
+        self.peer.is_some()
+    }
+
     pub(super) fn is_lost(&self) -> bool {
         matches!(self.phase, Phase::Lost(_))
     }
