@@ -362,6 +362,7 @@ fn logs_say_what_was_said_and_can_be_moved() {
         talk("IAMAT k +1+1 1\n");
         let log = until(|| Some(herd.log("Ball")).filter(|log| log.contains("is gone")));
         for part in [
+            &format!(" INFO Ball serves connections by {style}\n"),
             &format!(" INFO Ball listens for clients on {}\n", herd.clients("Ball")),
             " connected from 127.0.0.1:",
             " < IAMAT k +1+1 1\n",

@@ -141,6 +141,7 @@ impl Servers {
         self.lookups.start(event_loop, self.host.clone());
         for (index, server) in self.each.iter_mut().enumerate() {
             let id = ServerId(index);
+            log::info!(target: server.name.as_str(), "serves connections by {}", self.style);
             for (door, address) in server.addresses {
                 let factory = Entrance { server: id, door };
                 server.listeners.push(event_loop.listen(address, ServerSecurity::Plain, factory));

@@ -1,5 +1,6 @@
 //! In which style the conversations are held: the one place where connections are given their protocols or tasks.
 
+use std::fmt;
 use std::net::SocketAddr;
 
 use super::callbacks::lookup::Lookup;
@@ -19,6 +20,15 @@ pub enum Style {
     Callbacks,
     /// By a task each, which waits.
     Streams,
+}
+
+impl fmt::Display for Style {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Callbacks => "callbacks",
+            Self::Streams => "streams",
+        })
+    }
 }
 
 /// A style, and what it takes.
