@@ -375,7 +375,9 @@ impl Future for Opening {
         let mut ends = self.pipe.ends_mut();
         match &ends.phase {
             Phase::Opening => {
-                ends.wait(context.waker());
+                let old = ends.wait(context.waker());
+                drop(ends);
+                drop(old);
                 return Poll::Pending;
             }
             Phase::Lost(_) if !ends.is_made() => {

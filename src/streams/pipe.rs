@@ -35,7 +35,10 @@ pub(super) struct Ends {
     limit: usize,
     reading: Reading,
     ended: bool,
+    /// What the reader waits with, or has waited with.
     reader: Option<Waker>,
+    /// The reader waits.
+    is_awaited: bool,
     // From the task.
     pub(super) outgoing: Vec<u8>,
     /// Each with the number of bytes before it.
@@ -101,6 +104,7 @@ impl Pipe {
             reading: Reading::Flowing,
             ended: false,
             reader: None,
+            is_awaited: false,
             outgoing: Vec::new(),
             wishes: Vec::new(),
             listed: false,
@@ -163,7 +167,7 @@ impl Pipe {
         let mut ends = self.ends_mut();
         change(&mut ends);
         let waiting = ends.watchers.take(For::News);
-        let reader = ends.reader.take();
+        let reader = ends.take_reader();
         self.tell(ends, waiting.chain(reader));
     }
 
@@ -172,13 +176,20 @@ impl Pipe {
         ends.phase = Phase::Lost(why.map(Arc::new));
         ends.writing = Writing::Closing;
         let waiting = ends.watchers.take(For::Room).chain(ends.watchers.take(For::News));
-        let reader = ends.reader.take();
+        let reader = ends.take_reader();
         self.tell(ends, waiting.chain(reader));
     }
 
     fn tell_reader(&self, mut ends: RefMut<'_, Ends>) {
-        let reader = ends.reader.take();
-        self.tell(ends, reader);
+        let reader = ends.take_reader();
+        drop(ends);
+        self.desk.agenda.attend();
+        if let Some(reader) = reader {
+            reader.wake_by_ref();
+            // It will wait again, most likely with the same waker: to clone one each time costs more than to keep it.
+            let unused = self.ends_mut().keep(reader);
+            drop(unused);
+        }
     }
 
     fn tell(&self, ends: RefMut<'_, Ends>, waiting: impl IntoIterator<Item = Waker>) {
@@ -210,9 +221,10 @@ impl Pipe {
             Phase::Lost(Some(why)) => return Poll::Ready(Err(again(why))),
             Phase::Opening | Phase::Open | Phase::Upgrading => {}
         }
-        let reader = ends.reader.take().filter(|reader| reader.will_wake(context.waker()));
-        ends.reader = Some(reader.unwrap_or_else(|| context.waker().clone()));
+        let old = ends.wait(context.waker());
         self.resume(&mut ends);
+        drop(ends);
+        drop(old);
         Poll::Pending
     }
 
@@ -244,8 +256,10 @@ impl Pipe {
             self.wish_in(&mut ends, Wish::Pause);
         }
         ends.reading = Reading::Abandoned;
-        let incoming = mem::take(&mut ends.incoming);
+        ends.is_awaited = false;
+        let (incoming, reader) = (mem::take(&mut ends.incoming), ends.reader.take());
         drop(ends);
+        drop(reader);
         self.desk.recycle(incoming);
     }
 
@@ -327,9 +341,25 @@ impl Ends {
         self.phase = Phase::Open;
     }
 
-    /// Has the waker woken when the connection stands, or does not come to that.
-    pub(super) fn wait(&mut self, waker: &Waker) {
-        self.reader = Some(waker.clone());
+    /// Has the waker woken when there is something to read, or news. What is returned is dropped when nothing is borrowed, as
+    /// all wakers are.
+    #[must_use]
+    pub(super) fn wait(&mut self, waker: &Waker) -> Option<Waker> {
+        self.is_awaited = true;
+        match &self.reader {
+            Some(reader) if reader.will_wake(waker) => None,
+            _ => self.reader.replace(waker.clone()),
+        }
+    }
+
+    /// Keeps a reader's waker for the next time, unless there is one.
+    fn keep(&mut self, waker: Waker) -> Option<Waker> {
+        if self.reader.is_some() { Some(waker) } else { self.reader.replace(waker) }
+    }
+
+    /// The reader's waker, if it waits.
+    fn take_reader(&mut self) -> Option<Waker> {
+        if mem::take(&mut self.is_awaited) { self.reader.take() } else { None }
     }
 
     pub(super) fn limit(&self) -> usize {
