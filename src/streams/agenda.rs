@@ -20,7 +20,7 @@
 //!   executor at its end;
 //! - [`attend`](Agenda::attend), in a turn of the loop, or in a call that has the loop make one.
 //!
-//! It is cleared in one place, [`rest`](Agenda::rest), by the executor, if the list is empty, and under the list's lock. So who
+//! It is cleared in one place, [`take_or_rest`](Agenda::take_or_rest), by the executor, if the list is empty, and under the list's lock. So who
 //! puts a task on the list has done so before, and the list was not empty; or does so after, and finds it unset, and knocks.
 //! A knock that comes too late, as the executor has come anyway, makes a turn for nothing, no worse.
 
@@ -76,13 +76,15 @@ impl Agenda {
         }
     }
 
-    /// Nothing is left to do; false if a task was woken meanwhile. From now on it needs a knock.
-    pub(super) fn rest(&self) -> bool {
-        let woken = self.lock();
-        let empty = !matches!(&*woken, Woken::Open(tasks) if !tasks.is_empty());
-        // Under the lock, lest somebody on another thread sees the flag and is not seen.
-        self.attended.store(!empty, Ordering::Release);
-        empty
+    /// The same, for an executor that has nothing else to do: if nothing was woken either, it rests, and from now on needs a
+    /// knock.
+    pub(super) fn take_or_rest(&self, batch: &mut Vec<TaskId>) {
+        let mut woken = self.lock();
+        match &mut *woken {
+            Woken::Open(tasks) if !tasks.is_empty() => batch.append(tasks),
+            // Under the lock, lest somebody on another thread sees the flag and is not seen.
+            Woken::Open(_) | Woken::Closed => self.attended.store(false, Ordering::Release),
+        }
     }
 
     /// There is no executor any more.
@@ -98,7 +100,8 @@ impl Agenda {
     }
 
     fn knock_after(&self, woken: MutexGuard<'_, Woken>) {
-        let attended = self.attended.swap(true, Ordering::AcqRel);
+        // Seldom unset, and if it is set, it stays so until the lock is free.
+        let attended = self.attended.load(Ordering::Acquire) || self.attended.swap(true, Ordering::AcqRel);
         drop(woken);
         if !attended {
             (self.knock)();

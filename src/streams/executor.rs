@@ -42,7 +42,7 @@ impl<S: 'static> Executor<S> {
             let _ = guarded(event_loop, "a waker", None, |_| sleeper.wake());
         }
         let mut rounds = 0..ROUNDS;
-        while !self.has_rest() {
+        while self.finds_work() {
             if rounds.next().is_none() {
                 // The next turn comes at once, after a look at the sockets.
                 event_loop.call_soon(|_, _| {});
@@ -53,13 +53,19 @@ impl<S: 'static> Executor<S> {
         self.set_alarm(event_loop);
     }
 
-    fn has_rest(&self) -> bool {
-        self.desk.is_flushed() && self.asks.borrow().is_empty() && self.desk.agenda.rest()
+    /// Whether there is anything to do: tasks to be polled, which are in `batch` then, or something else.
+    fn finds_work(&mut self) -> bool {
+        // In the batch may be those of a round that the last turn had no time for.
+        if !self.batch.is_empty() || !self.desk.is_flushed() || !self.asks.borrow().is_empty() {
+            self.desk.agenda.take(&mut self.batch);
+            return true;
+        }
+        self.desk.agenda.take_or_rest(&mut self.batch);
+        !self.batch.is_empty()
     }
 
     fn round(&mut self, event_loop: &mut Loop<'_, S>, state: &mut S) {
         let mut batch = mem::take(&mut self.batch);
-        self.desk.agenda.take(&mut batch);
         for task in batch.drain(..) {
             self.serve(event_loop, state, task);
         }
