@@ -167,8 +167,8 @@ impl Desk {
     }
 }
 
-/// How many spare buffers are kept.
-const SPARES: usize = 16;
+/// How many spare buffers are kept: as many connections as have something to say in a turn find one each, up to here.
+const SPARES: usize = 64;
 
 /// The largest spare buffer that is kept, in bytes.
-const LARGEST_SPARE: usize = 256 * 1024;
+const LARGEST_SPARE: usize = 64 * 1024;
