@@ -179,7 +179,8 @@ impl<S: 'static> Handle<S> {
     }
 
     /// Lends the loop and the state to `callback`, between two polls of the task: soon, and after what the task has written has
-    /// gone to its transports. Its result is the future's; its panic is the task's. Not in asyncio, where a task shares both.
+    /// gone to its transports. Its result is the future's; its panic is the task's. What it needs of the task is moved into it,
+    /// and what the task needs of the state is copied out. Not in asyncio, where a task shares both.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -277,6 +278,35 @@ impl<S: 'static> Handle<S> {
     /// handler's future ends, its writer is dropped, and so the connection closed; an error that it ends with is logged. asyncio:
     /// `start_server`, `start_unix_server`.
     ///
+    /// The future has to have the writer, lest it is dropped before. An `async fn` and an `async` closure have all their
+    /// arguments; an `async move` block has those that it names, and the compiler only warns of the other as unused:
+    ///
+    /// ```
+    /// # use std::{io, net::SocketAddr, time::Duration};
+    /// # use proxy_herd::{driver::sim::*, event_loop::*, streams::*};
+    /// # let mut sim = Sim::new(7, Weather::default());
+    /// # let [open, shut] = [7, 8].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+    /// # let host = sim.add_host("Goloman", ());
+    /// # let handle: Handle<()> = sim.enter(host, |event_loop, _| Handle::new(event_loop));
+    /// # let tasks = handle.clone();
+    /// async fn listen(mut reader: StreamReader, writer: StreamWriter) -> io::Result<()> {
+    ///     reader.read(1).await.map(drop)
+    /// }
+    /// # handle.spawn(async move {
+    /// let one = tasks.start_server(open, ServerSecurity::Plain, listen).await?;
+    /// let other = tasks.start_server(shut, ServerSecurity::Plain, |mut reader, writer| async move {
+    ///     reader.read(1).await.map(drop) // Nobody has the writer: the connection is closed at once.
+    /// }).await?;
+    /// # join(one.serve_forever(), other.serve_forever()).await;
+    /// # Ok::<(), io::Error>(())
+    /// # }).detach();
+    /// # sim.run_for(Duration::from_millis(1));
+    /// # let [open, shut] = [open, shut].map(|address| sim.connect(address));
+    /// # sim.run_for(Duration::from_secs(1));
+    /// assert_eq!(sim.ending(open), None);
+    /// assert_eq!(sim.ending(shut), Some(Ending::Fin));
+    /// ```
+    ///
     /// # Errors
     ///
     /// If the address cannot be had; it is named in the error. (One that is in use is tried again for 2 s before.)
@@ -309,7 +339,7 @@ impl<S: 'static> Handle<S> {
     }
 
     /// A protocol that runs what `handler` makes as a task, once its connection is made: for listeners whose factory is written
-    /// by hand. asyncio: `StreamReaderProtocol`.
+    /// by hand. What the task has to have, [`start_server`](Self::start_server) says. asyncio: `StreamReaderProtocol`.
     pub fn protocol<F>(&self, handler: impl FnOnce(StreamReader, StreamWriter) -> F + 'static) -> StreamProtocol<S>
     where
         F: Future<Output = io::Result<()>> + 'static,

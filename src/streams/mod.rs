@@ -40,15 +40,40 @@
 //! # }
 //! ```
 //!
+//! # How to
+//!
+//! - *Start*: make a loop, a [`Handle`] in it, a main task, and have a driver run the loop; [`Task::result`] is what has come of it.
+//!   Tasks get clones of the handle.
+//! - *Share something among tasks*: in an `Rc`, with a `Cell` or a `RefCell`; no borrow lasts over an `.await` (clippy warns). What
+//!   callbacks need as well is the loop's state.
+//! - *Reach the loop and its state*: with [`Handle::call`], for all that [`Loop`](crate::event_loop::Loop) and
+//!   [`Transport`](crate::event_loop::Transport) offer and streams do not. The closure owns what it uses, and its result comes back.
+//! - *Wait for two things*: with [`race`], as a task notices only what it waits for. One that waits for another connection, or for a
+//!   queue, does not see that its own is lost, unless it races with [`StreamWriter::wait_closed`]; that the peer has ended, only a read
+//!   sees. `examples/proxy_streams.rs` does both.
+//! - *Limit the time*: with [`Handle::timeout`], around whatever is awaited.
+//! - *Keep a connection open*: keep its writer. A handler that is an `async fn` has both ends until it returns; an `async move` block
+//!   has only those that it names: see [`Handle::start_server`].
+//!
 //! # What always holds
 //!
 //! - Tasks live on the loop's thread, and run at the end of a turn, first woken, first polled. A task that is polled holds
-//!   neither the loop nor the state: it asks for them, [`Handle::call`].
-//! - Who drops owns: a dropped [`Task`] is cancelled, a dropped [`StreamWriter`] closes its connection, a dropped
-//!   [`Server`] stops listening, a dropped future has taken nothing. So a task that is cancelled, or panics, leaves nothing
-//!   behind, and the loop and all others go on.
+//!   neither the loop nor the state.
+//! - Who drops owns: see the next table. So a task that is cancelled, or panics, leaves nothing behind, and the loop and all
+//!   others go on.
 //! - Any future can be awaited, of whichever crate, and woken from any thread. A wake allocates nothing, nor does a poll.
 //! - Whatever a peer sends, at most twice a reader's limit waits for its task, and what one read of the loop brings.
+//!
+//! | dropped | what comes of it |
+//! | --- | --- |
+//! | a [`Task`] | it is cancelled, unless it was [detached](Task::detach) |
+//! | a [`StreamWriter`] | the connection is closed in good order; aborted, if its task panics |
+//! | a [`StreamReader`] | the connection is not read from any more |
+//! | a [`Server`] | it stops listening; its connections live on |
+//! | a future that was not ready | a read has taken nothing, a call is not made, a connection is given up |
+//! | a [`Permit`] | it is given back |
+//! | a [`Handle`], a [`Queue`], an [`Event`] | nothing |
+//! | the [`EventLoop`](crate::event_loop::EventLoop) | all its tasks are dropped, and all its connections |
 //!
 //! # From asyncio to here
 //!
@@ -59,8 +84,11 @@
 //! | `await task`, `CancelledError` | `task.await`, [`TaskError`] |
 //! | `TaskGroup` | [`try_join`]; or tasks in a `Vec`, dropped together |
 //! | `gather`, `wait(FIRST_COMPLETED)` | [`join`], [`join_all`], [`race`] |
+//! | `as_completed` | tasks that put what they have into a [`Queue`] |
+//! | `shield(task)` | `&mut task`, which can be awaited and dropped while the task goes on |
 //! | `sleep`, `timeout`, `wait_for`, `timeout_at` | [`Handle::sleep`], [`Handle::timeout`], [`Handle::timeout_at`] |
 //! | `to_thread` | [`Handle::run_in_executor`] |
+//! | `run_coroutine_threadsafe` | none: another thread wakes a task by its waker, or as [`Remote`](crate::event_loop::Remote) has it |
 //! | `loop.add_signal_handler` | [`Handle::signal`] |
 //! | `open_connection`, `open_unix_connection` | [`Handle::open_connection`]; with more arguments, [`Handle::open_connection_with`] |
 //! | `start_server`, `start_unix_server` | [`Handle::start_server`]; with more arguments, [`Handle::start_server_with`] |
@@ -69,6 +97,7 @@
 //! | `async for line in reader` | a loop over [`StreamReader::read_line`] |
 //! | `IncompleteReadError`, `LimitOverrunError` | [`ReadError`] |
 //! | `StreamWriter`, its methods | [`StreamWriter`], of the same names |
+//! | `StreamWriter.get_extra_info` | [`StreamWriter::peer`]; else [`Handle::call`], and the [`Transport`](crate::event_loop::Transport) |
 //! | `StreamReaderProtocol` | [`Handle::protocol`] |
 //! | `Event`, `Semaphore`, `Queue` | [`Event`], [`Semaphore`], [`Queue`] |
 //! | `Lock`, `Condition`, `Future` | none: tasks run one at a time, and a cell needs no lock between two awaits |
@@ -98,8 +127,8 @@
 //! # The files
 //!
 //! Reading order: [`Handle`], [`StreamReader`], [`StreamWriter`], [`Task`]; under them `protocol` and `pipe` with `watch`; the
-//! `executor` with `agenda` (what a waker does), `desk`, `call`, `timer` and `signals`; `server`. Apart from all that, `waiters` with [`Event`],
-//! [`Semaphore`] and [`Queue`], and [`join`](fn@join) with [`race`].
+//! `executor` with `agenda` (what a waker does), `desk`, `call`, `timer` and `signals`; `server`. Apart from all that, `waiters`
+//! with [`Event`], [`Semaphore`] and [`Queue`], and [`join`](fn@join) with [`race`].
 
 mod agenda;
 mod call;

@@ -23,7 +23,7 @@ use super::pipe::Pipe;
 ///   the failure makes unreadable what came before it).
 /// - If more than twice the [limit](Self::set_limit) waits to be read, the peer is not read from until at most the limit does,
 ///   or until a read waits for more: `read_exact` and `read_to_end` are not bounded by the limit.
-/// - Without its reader a connection is not read from any more.
+/// - Without its reader a connection is not read from any more; that it is lost, its writer says.
 ///
 /// ```compile_fail,E0499
 /// # use proxy_herd::streams::{StreamReader, join};
