@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     event_loop.into_state().outcome.map_err(|error| error.to_string().into())
 }
 
-/// Who is there: the state that all callbacks are lent.
+/// Who is there: the state that all callbacks are lent. It names connections; the loop has them.
 struct Room {
     guests: BTreeSet<ConnId>,
     outcome: io::Result<()>,

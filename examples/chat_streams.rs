@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     main.result()?.map_err(|error| error.to_string().into())
 }
 
-/// Who is there; the tasks share it.
+/// Who is there: the tasks share it, and each borrows it between two awaits. It has the connections' writers.
 #[derive(Default)]
 struct Room {
     guests: RefCell<BTreeMap<ConnId, Rc<StreamWriter>>>,

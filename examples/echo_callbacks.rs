@@ -24,6 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let listener = event_loop.listen(address, ServerSecurity::Plain, Entrance);
         for signal in SIGNALS {
             event_loop.add_signal_handler(signal, move |event_loop, _| {
+                // The second ends the process, as signals do that nobody handles.
                 for signal in SIGNALS {
                     event_loop.remove_signal_handler(signal);
                 }
@@ -72,6 +73,8 @@ impl Protocol<Outcome> for Echo {
     fn data_received(&mut self, transport: &mut Transport<'_, Outcome>, _: &mut Outcome, data: &[u8]) {
         transport.write(data);
     }
+
+    // Who does not read is not read from: without these two, what it says would be kept for it, without end.
 
     fn pause_writing(&mut self, transport: &mut Transport<'_, Outcome>, _: &mut Outcome) {
         transport.pause_reading();

@@ -30,6 +30,7 @@ async fn serve(handle: Handle<()>, address: SocketAddr) -> io::Result<()> {
     let server = handle.start_server(address, ServerSecurity::Plain, greet).await?;
     println!("Serving on {}", server.address());
     race(handle.signal(Signal::Terminate), handle.signal(Signal::Interrupt)).await;
+    // The second ends the process, as signals do that nobody waits for.
     println!("Shutting down");
     server.shut_down(GRACE);
     server.wait_closed().await;
@@ -54,6 +55,7 @@ async fn echo(reader: &mut StreamReader, writer: &StreamWriter) -> io::Result<()
             break;
         }
         writer.write(data);
+        // Who does not read is not read from: without this, what it says would be kept for it, without end.
         writer.drain().await?;
     }
     writer.close();

@@ -3,8 +3,8 @@
 //! To be read beside `proxy_streams.rs`, which does the same. The arguments are where to listen, and where to connect each client
 //! to. What either side sends is copied to the other, and so is the end of it; a reset of one side resets the other.
 //!
-//! asyncio's Protocols invite three mistakes here, as
-//! [an essay](https://vorpus.org/blog/some-thoughts-on-asynchronous-api-design-in-a-post-asyncawait-world/) on them has shown: to
+//! asyncio invites three mistakes here, as
+//! [an essay](https://vorpus.org/blog/some-thoughts-on-asynchronous-api-design-in-a-post-asyncawait-world/) on it has shown: to
 //! write faster than the other side reads, to read before there is anywhere to write to, and to close before all is sent. Each
 //! place is marked.
 
