@@ -78,5 +78,8 @@ pub const LOOKUP_TIME: Duration = Duration::from_secs(10);
 /// How long a connection to Places is kept without a question.
 pub const LOOKUP_IDLE_TIME: Duration = Duration::from_secs(60);
 
+/// How long our last words to Places may take.
+pub const LOOKUP_CLOSE_TIME: Duration = Duration::from_secs(1);
+
 /// How long the stand-in keeps a connection without a request.
 pub const STANDIN_IDLE_TIME: Duration = Duration::from_secs(90);

@@ -118,15 +118,15 @@ where
 }
 
 /// What nobody waits for: see [`Handle::call_soon`](super::Handle::call_soon).
-pub(super) struct Errand<F>(RefCell<Option<F>>);
+pub(super) struct CallSoon<F>(RefCell<Option<F>>);
 
-impl<F> Errand<F> {
+impl<F> CallSoon<F> {
     pub(super) fn new(callback: F) -> Self {
         Self(RefCell::new(Some(callback)))
     }
 }
 
-impl<S, F> Ask<S> for Errand<F>
+impl<S, F> Ask<S> for CallSoon<F>
 where
     F: FnOnce(&mut Loop<'_, S>, &mut S),
 {

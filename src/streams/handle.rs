@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::agenda::Agenda;
-use super::call::{Ask, Asks, Call, Errand};
+use super::call::{Ask, Asks, Call, CallSoon};
 use super::desk::Desk;
 use super::executor::Executor;
 use super::pipe::{Phase, Pipe};
@@ -209,7 +209,7 @@ impl<S: 'static> Handle<S> {
 
     /// The same for those who cannot wait, as a destructor: `callback` is called before the loop sleeps. asyncio: `call_soon`.
     pub fn call_soon(&self, callback: impl FnOnce(&mut Loop<'_, S>, &mut S) + 'static) {
-        self.ask(Rc::new(Errand::new(callback)));
+        self.ask(Rc::new(CallSoon::new(callback)));
     }
 
     /// Has another thread do `job`, and waits for what it returns, or panics with; see [`Loop::run_in_executor`]. asyncio:

@@ -1,10 +1,8 @@
 //! A connection to Places in callbacks: what `lookups` gives it to ask is written, what is read goes there.
 
-use std::time::Duration;
-
 use crate::event_loop::{AfterEof, Loop, Lost, Protocol, Transport};
 use crate::server::Servers;
-use crate::server::limits::LOOKUP_IDLE_TIME;
+use crate::server::limits::{LOOKUP_CLOSE_TIME, LOOKUP_IDLE_TIME};
 use crate::server::lookups::Heard;
 
 /// One connection.
@@ -12,7 +10,7 @@ pub(in crate::server) struct Lookup;
 
 impl Protocol<Servers> for Lookup {
     fn connection_made(&mut self, transport: &mut Transport<'_, Servers>, servers: &mut Servers) {
-        transport.set_close_timeout(CLOSE_TIME);
+        transport.set_close_timeout(LOOKUP_CLOSE_TIME);
         ask(transport, servers);
     }
 
@@ -54,6 +52,3 @@ fn ask(transport: &mut Transport<'_, Servers>, servers: &mut Servers) {
         transport.set_timeout(None);
     }
 }
-
-/// How long our last words may take.
-const CLOSE_TIME: Duration = Duration::from_secs(1);

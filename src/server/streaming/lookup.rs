@@ -1,11 +1,9 @@
 //! A connection to Places as an async function: a request is written, its answer read; then the next, or none.
 
-use std::time::Duration;
-
 use super::conversation::{Conversation, Party};
 use crate::event_loop::{Loop, Lost};
 use crate::server::Servers;
-use crate::server::limits::LOOKUP_IDLE_TIME;
+use crate::server::limits::{LOOKUP_CLOSE_TIME, LOOKUP_IDLE_TIME};
 use crate::server::lookups::Heard;
 use crate::streams::{Either, Elapsed, Handle, Opening, StreamReader, StreamWriter, race};
 
@@ -14,7 +12,7 @@ pub(in crate::server) async fn ask(handle: Handle<Servers>, opening: Opening) {
     let mut talk = Conversation::new(handle, opening.id(), None, Places);
     match opening.await {
         Ok((mut reader, writer)) => {
-            writer.set_close_timeout(CLOSE_TIME);
+            writer.set_close_timeout(LOOKUP_CLOSE_TIME);
             converse(&mut talk, &mut reader, &writer).await;
             talk.end(writer.wait_closed().await);
         }
@@ -69,6 +67,3 @@ impl Party for Places {
 
 /// How many bytes of an answer are taken in at once.
 const READ: usize = 64 * 1024;
-
-/// How long our last words may take.
-const CLOSE_TIME: Duration = Duration::from_secs(1);
