@@ -16,7 +16,8 @@
 //!        -> event_loop/channel -> driver/sockets -> socket
 //! ```
 //!
-//! With `--style streams`, `streams/pipe` and `server/streaming/session` stand where `server/callbacks/session` does.
+//! With `--style streams`, `streams/pipe`, `streams/reader` and `server/streaming/session` stand where `server/callbacks/session` and
+//! `wire/lines` do, and what is said leaves by way of `streams/pipe`.
 //!
 //! # The floors
 //!
@@ -65,8 +66,8 @@
 //!    (and `socket_file`); `signals`; `pool`, and on it `resolver` and `executor`; [`sim`](driver::sim), the same for tests,
 //!    without a network.
 //! 5. [`streams`]: how else to say what is done with a connection.
-//! 6. [`server`]: `client` with `replies`; `contact`, `neighbours` with `links`; `lookups` with `inquiries` and `errands`; the
-//!    limits. Then, side by side, `callbacks` and `streaming`: `session`, `peer`, `lookup`.
+//! 6. [`server`]: `client` with `clients` and `replies`; `contact`, `neighbours` with `links`; `lookups` with `inquiries` and
+//!    `errands`; the limits. Then `style` and, side by side, `callbacks` and `streaming`: `session`, `peer`, `lookup`.
 //! 7. [`places`]: questions, answers, and the built-in data that stands in for Google.
 //! 8. [`cli`]: how it is started, and the demo.
 //!

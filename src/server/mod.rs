@@ -1,11 +1,11 @@
-//! The bridge: the herd's protocols on the event loop. [`Servers`] is the loop's state.
+//! The bridge: the herd's conversations on the event loop, in either style. [`Servers`] is the loop's state.
 //!
 //! A process runs one server or several on one loop, so the state holds them all, and each conversation knows whose it is:
 //! - `client`: what happens to a client, how many there may be (`clients`), and its replies in order (`replies`).
 //! - `contact`: what is said on a neighbour's connection; `neighbours`: what a server does about its neighbours; which
 //!   connection is the link of an edge, and when to dial again, `links` knows.
 //! - `lookups`: questions to Places; who asked what, `inquiries` knows, and which connection asks it, `errands`.
-//! - `standin`: the built-in Places, a server like any other.
+//! - `standin`: the built-in Places, a server like any other. `trust`: who answers, and whom we believe over TLS.
 //!
 //! Those say what happens, and to whom; they read and write no connection of their own. How bytes come and go, and how long
 //! that may take, is style: `session` (a client), `peer` (a neighbour) and `lookup` (Places) in the rooms `callbacks` and

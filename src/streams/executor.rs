@@ -6,6 +6,8 @@
 //! - Tasks that wake each other go on within the turn, for a few rounds; then the loop's I/O has its turn.
 //! - A task that panics is dropped, with what it owns, and reported to the loop's exception handler; the others go on. So it
 //!   is with whatever else is not ours and called here: wakers, destructors.
+//!
+//! asyncio calls executor what is `driver/executor` here: threads for jobs.
 
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};

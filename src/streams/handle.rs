@@ -23,7 +23,8 @@ use super::writer::StreamWriter;
 use crate::event_loop::{Address, ConnId, Connect, Listen, Loop, Security, ServerSecurity, Signal, Target};
 
 /// The executor of a loop, for its tasks and for whoever starts them; clones name the same one. It belongs to the loop's
-/// thread. asyncio: the functions of the package, which find the running loop.
+/// thread. asyncio: the functions of the package, which find the running loop; what it calls `Handle` is a
+/// [`CallId`](crate::event_loop::CallId) here.
 pub struct Handle<S> {
     desk: Rc<Desk>,
     asks: Rc<Asks<S>>,

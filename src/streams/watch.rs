@@ -1,5 +1,8 @@
 //! Who waits on a pipe, and until when: a future that asks again whenever there is news.
 //!
+//! Beside `waiters` this is for those who do not take turns: whoever finds what it waits for goes on, in no order. It is
+//! part of each connection, so it keeps one who waits without memory of its own.
+//!
 //! No waker is woken or dropped while the pipe is borrowed: it may be anybody's, and do anything.
 
 use std::future::Future;

@@ -8,6 +8,9 @@
 //! What can happen both on the simulated network and on real sockets is one body that runs on both (see `world`). Tests
 //! about time and faults are the simulation's, tests about readiness and descriptors are the sockets'. Seeds are printed.
 //!
+//! What tasks promise is Rust's, for the most part, and has no numbers: `tasks` (where, and in which order), `task_calls`,
+//! `task_time`, `task_ends`, `task_wakers`, `task_loops`, `main_task`; what is asyncio's is in `streams_tasks`.
+//!
 //! # The core of the loop (`loop_core`, `panics`)
 //!
 //! 1. `call_soon_is_fifo`
@@ -330,6 +333,7 @@ mod streams_tasks;
 mod streams_tls;
 mod streams_unix;
 mod streams_writer;
+mod streams_writer_ends;
 mod task_calls;
 mod task_ends;
 mod task_loops;
@@ -348,7 +352,6 @@ mod tls_memory;
 mod tls_records;
 mod unix;
 mod world;
-mod writer_ends;
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -22,6 +22,7 @@ pub(super) trait Party: 'static {
 /// One conversation. In a box, as it moves with every call.
 pub(super) struct Conversation<P: Party>(Option<Box<Talk<P>>>);
 
+/// What moves.
 struct Talk<P: Party> {
     handle: Handle<Servers>,
     id: ConnId,
