@@ -88,7 +88,7 @@ impl<S: 'static> Handle<S> {
     }
 
     /// The same for a program's main task: when it has ended, in whichever way, the loop stops, and its [`Task::result`] is the
-    /// program's. asyncio: `run`, `run_until_complete`.
+    /// program's. Other tasks wait where they are, and are dropped with the loop. asyncio: `run`, `run_until_complete`.
     ///
     /// ```
     /// use std::time::{Duration, Instant, SystemTime};

@@ -52,6 +52,7 @@
 //!   queue, does not see that its own is lost, unless it races with [`StreamWriter::wait_closed`]; that the peer has ended, only a read
 //!   sees. `examples/proxy_streams.rs` does both.
 //! - *Limit the time*: with [`Handle::timeout`], around whatever is awaited.
+//! - *Test*: on [`Sim`](crate::driver::Sim), without sockets, and with time that passes at once.
 //! - *Keep a connection open*: keep its writer. A handler that is an `async fn` has both ends until it returns; an `async move` block
 //!   has only those that it names: see [`Handle::start_server`].
 //!
@@ -61,7 +62,8 @@
 //!   neither the loop nor the state.
 //! - Who drops owns: see the next table. So a task that is cancelled, or panics, leaves nothing behind, and the loop and all
 //!   others go on.
-//! - Any future can be awaited, of whichever crate, and woken from any thread. A wake allocates nothing, nor does a poll.
+//! - Any future can be awaited that wants no more than a waker, of whichever crate, and woken from any thread. A wake allocates
+//!   nothing, nor does a poll.
 //! - Whatever a peer sends, at most twice a reader's limit waits for its task, and what one read of the loop brings.
 //!
 //! | dropped | what comes of it |

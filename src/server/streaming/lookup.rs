@@ -26,6 +26,7 @@ async fn converse(talk: &mut Conversation<Places>, reader: &mut StreamReader, wr
     let mut kept = true;
     loop {
         if let Some(request) = talk.lend(move |_, _, servers| servers.lookups.request(id)).await {
+            // What came before the request is no answer to it.
             if !reader.buffered().is_empty() {
                 talk.lend(move |_, _, servers| servers.lookups.log_unasked(id)).await;
                 return writer.abort();
@@ -36,6 +37,7 @@ async fn converse(talk: &mut Conversation<Places>, reader: &mut StreamReader, wr
         let news = race(reader.read(READ), writer.woken());
         let news = if kept { handle.timeout(LOOKUP_IDLE_TIME, news).await } else { Ok(news.await) };
         let data = match news {
+            // Copied, as a call has to own what it is given.
             Ok(Either::Left(Ok(data))) => data.to_vec(),
             // There may be something to ask.
             Ok(Either::Right(())) if !writer.is_closing() => continue,
