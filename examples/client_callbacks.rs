@@ -54,6 +54,7 @@ impl Protocol<Outcome> for Client {
 
     fn data_received(&mut self, transport: &mut Transport<'_, Outcome>, _: &mut Outcome, mut data: &[u8]) {
         while !transport.is_closing() {
+            // Fed once, then asked for line after line: between two, `ask` needs all of `self`.
             match self.answers.feed(std::mem::take(&mut data)).next() {
                 Some(Line::Whole(answer)) => println!("{}", String::from_utf8_lossy(answer)),
                 Some(Line::TooLong(_)) => return transport.fail(io::Error::other("its answer is too long")),

@@ -67,7 +67,9 @@ struct Echo;
 
 impl Protocol<Outcome> for Echo {
     fn connection_made(&mut self, transport: &mut Transport<'_, Outcome>, _: &mut Outcome) {
-        transport.endpoints().inspect(|ends| println!("{} is here", ends.peer));
+        if let Some(ends) = transport.endpoints() {
+            println!("{} is here", ends.peer);
+        }
     }
 
     fn data_received(&mut self, transport: &mut Transport<'_, Outcome>, _: &mut Outcome, data: &[u8]) {
@@ -88,7 +90,9 @@ impl Protocol<Outcome> for Echo {
 
     fn connection_lost(&mut self, _: &mut Loop<'_, Outcome>, _: &mut Outcome, lost: Lost) {
         let why = lost.why.map(|why| format!(": {why}")).unwrap_or_default();
-        lost.peer.inspect(|peer| println!("{peer} is gone{why}"));
+        if let Some(peer) = lost.peer {
+            println!("{peer} is gone{why}");
+        }
     }
 }
 

@@ -117,7 +117,9 @@ impl Protocol<Proxy> for Side {
 impl Side {
     /// Calls `visit` with the other side, if that is there.
     fn other(&self, event_loop: &mut Loop<'_, Proxy>, visit: impl FnOnce(&mut Transport<'_, Proxy>)) {
-        self.other.and_then(|other| event_loop.transport(other)).as_mut().map(visit);
+        if let Some(mut other) = self.other.and_then(|other| event_loop.transport(other)) {
+            visit(&mut other);
+        }
     }
 }
 
