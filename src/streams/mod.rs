@@ -45,7 +45,7 @@
 //! - *Start*: make a loop, a [`Handle`] in it, a main task, and have a driver run the loop; [`Task::result`] is what has come of it.
 //!   Tasks get clones of the handle.
 //! - *Share something among tasks*: in an `Rc`, with a `Cell` or a `RefCell`; no borrow lasts over an `.await` (clippy warns). What
-//!   callbacks need as well is the loop's state.
+//!   callbacks need as well is the loop's state; they tell a task of it by an [`Event`], a [`Queue`] or [`StreamWriter::woken`].
 //! - *Reach the loop and its state*: with [`Handle::call`], for all that [`Loop`](crate::event_loop::Loop) and
 //!   [`Transport`](crate::event_loop::Transport) offer and streams do not. The closure owns what it uses, and its result comes back.
 //! - *Wait for two things*: with [`race`], as a task notices only what it waits for. One that waits for another connection, or for a

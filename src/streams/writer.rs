@@ -20,6 +20,19 @@ use crate::event_loop::{Address, ConnId, StartTls};
 /// - It may be shared by reference, by several tasks in an [`Rc`].
 /// - What is not offered here, its [`id`](Self::id) and [`Handle::call`](super::Handle::call) reach: see
 ///   [`Transport`](crate::event_loop::Transport).
+///
+/// ```
+/// # use std::io;
+/// # use proxy_herd::streams::StreamWriter;
+/// async fn say_all(writer: &StreamWriter, parts: &[&[u8]]) -> io::Result<()> {
+///     for part in parts {
+///         writer.write(part);
+///         writer.drain().await?; // Not before the peer has read enough.
+///     }
+///     writer.close();
+///     writer.wait_closed().await
+/// }
+/// ```
 pub struct StreamWriter {
     pipe: Rc<Pipe>,
 }
