@@ -7,7 +7,7 @@
 //!
 //! # Why no wake is lost
 //!
-//! *A task that is woken is polled after that.* [`Signal::queued`] says that the task stands on the list, and is to be polled.
+//! *A task that is woken is polled after that.* [`Bell::queued`] says that the task stands on the list, and is to be polled.
 //! Waking sets it, and puts the task on the list if it was not set; the executor takes the task from the list, clears it, and
 //! then polls. Both exchange the flag's value, so all who touch it have an order, and each sees what those before it have
 //! written: if a wake finds the flag set, the executor clears it later, and polls later still; then it sees what the task was
@@ -114,8 +114,8 @@ impl Agenda {
     }
 }
 
-/// How a task is reached: what its wakers share, and its [`Task`](super::Task).
-pub(super) struct Signal {
+/// A task's bell: what its wakers share, and its [`Task`](super::Task); who rings it wakes or cancels the task.
+pub(super) struct Bell {
     agenda: Arc<Agenda>,
     task: TaskId,
     /// It stands on the agenda, and was not polled since.
@@ -123,7 +123,7 @@ pub(super) struct Signal {
     cancelled: AtomicBool,
 }
 
-impl Signal {
+impl Bell {
     pub(super) fn new(agenda: Arc<Agenda>, task: TaskId) -> Self {
         Self { agenda, task, queued: AtomicBool::new(false), cancelled: AtomicBool::new(false) }
     }
@@ -149,7 +149,7 @@ impl Signal {
     }
 }
 
-impl Wake for Signal {
+impl Wake for Bell {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
@@ -182,7 +182,7 @@ mod tests {
     fn who_is_polled_sees_what_it_was_woken_for() {
         const ROUNDS: usize = 50_000;
         let agenda = Arc::new(Agenda::new(Box::new(|| ())));
-        let signal = Arc::new(Signal::new(Arc::clone(&agenda), TaskId { index: 0, generation: 0 }));
+        let bell = Arc::new(Bell::new(Arc::clone(&agenda), TaskId { index: 0, generation: 0 }));
         let (said, heard) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let is_over = |word| word >= ROUNDS;
         thread::scope(|scope| {
@@ -193,7 +193,7 @@ mod tests {
                     for _ in 0..2 {
                         words += 1;
                         said.store(words, Ordering::Relaxed);
-                        signal.wake_by_ref();
+                        bell.wake_by_ref();
                         (0..words % 7).for_each(|_| std::hint::spin_loop());
                     }
                     let mut waits = 0_u64;
@@ -211,7 +211,7 @@ mod tests {
                 for _ in batch.drain(..) {
                     // So that it is at hand, and read early.
                     std::hint::black_box(said.load(Ordering::Relaxed));
-                    assert!(signal.begin(), "it stands on the list once");
+                    assert!(bell.begin(), "it stands on the list once");
                     heard.store(said.load(Ordering::Relaxed), Ordering::Release);
                 }
             }

@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use slab::Slab;
 
-use super::agenda::{Agenda, Signal, TaskId};
+use super::agenda::{Agenda, Bell, TaskId};
 use super::pipe::Pipe;
 use super::signals::Signals;
 use super::task::Job;
@@ -43,7 +43,7 @@ pub(super) struct Desk {
 
 /// A task.
 pub(super) struct Slot {
-    pub(super) signal: Arc<Signal>,
+    pub(super) bell: Arc<Bell>,
     /// The same, as futures want it.
     pub(super) waker: Waker,
     pub(super) job: Pin<Box<dyn Job>>,
@@ -74,31 +74,31 @@ impl Desk {
     }
 
     /// A new task: it counts as woken. Without an executor it is dropped at once.
-    pub(super) fn spawn(&self, job: Pin<Box<dyn Job>>) -> Arc<Signal> {
+    pub(super) fn spawn(&self, job: Pin<Box<dyn Job>>) -> Arc<Bell> {
         let generation = self.generations.get().wrapping_add(1);
         self.generations.set(generation);
         let mut tasks = self.tasks.borrow_mut();
         let entry = tasks.vacant_entry();
         let index = u32::try_from(entry.key()).expect("four thousand million tasks do not fit into memory");
-        let signal = Arc::new(Signal::new(Arc::clone(&self.agenda), TaskId { index, generation }));
+        let bell = Arc::new(Bell::new(Arc::clone(&self.agenda), TaskId { index, generation }));
         if !self.closed.get() {
-            let waker = Waker::from(Arc::clone(&signal));
-            entry.insert(Some(Slot { signal: Arc::clone(&signal), waker, job }));
+            let waker = Waker::from(Arc::clone(&bell));
+            entry.insert(Some(Slot { bell: Arc::clone(&bell), waker, job }));
             drop(tasks);
-            signal.wake_by_ref();
+            bell.wake_by_ref();
         }
-        signal
+        bell
     }
 
     /// The task of that name, to be polled; `None` if it has ended, or was polled since it was woken.
     pub(super) fn take(&self, task: TaskId) -> Option<Slot> {
-        let is_due = |slot: &mut Slot| slot.signal.task() == task && slot.signal.begin();
+        let is_due = |slot: &mut Slot| slot.bell.task() == task && slot.bell.begin();
         self.tasks.borrow_mut().get_mut(task.index as usize)?.take_if(is_due)
     }
 
     /// It was polled, and waits.
     pub(super) fn put_back(&self, slot: Slot) {
-        let index = slot.signal.task().index as usize;
+        let index = slot.bell.task().index as usize;
         self.tasks.borrow_mut()[index] = Some(slot);
     }
 

@@ -80,7 +80,7 @@ impl<S: 'static> Executor<S> {
     fn serve(&self, event_loop: &mut Loop<'_, S>, state: &mut S, task: TaskId) {
         let Some(mut slot) = self.desk.take(task) else { return };
         for _ in 0..CALLS {
-            if slot.signal.is_cancelled() {
+            if slot.bell.is_cancelled() {
                 return self.end(event_loop, slot);
             }
             let (id, mut context) = (slot.job.connection(), Context::from_waker(&slot.waker));
@@ -97,7 +97,7 @@ impl<S: 'static> Executor<S> {
             if !self.grant(event_loop, state, &slot.waker) {
                 return self.desk.put_back(slot);
             }
-            slot.signal.begin();
+            slot.bell.begin();
         }
         // It asks on and on: the others first.
         slot.waker.wake_by_ref();
@@ -125,7 +125,7 @@ impl<S: 'static> Executor<S> {
 
     /// A task is over: what it owns is dropped with it.
     fn end(&self, event_loop: &mut Loop<'_, S>, slot: Slot) {
-        self.desk.release(slot.signal.task());
+        self.desk.release(slot.bell.task());
         let id = slot.job.connection();
         let _ = guarded(event_loop, "drop", id, |_| drop(slot));
     }

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Waker};
 
 use pin_project_lite::pin_project;
 
-use super::agenda::Signal;
+use super::agenda::Bell;
 use crate::event_loop::{ConnId, Panicked};
 
 /// A task that was [spawned](super::Handle::spawn): awaiting it joins it, dropping it cancels it. asyncio: `Task`, which may be
@@ -41,7 +41,7 @@ use crate::event_loop::{ConnId, Panicked};
 #[must_use = "dropping it cancels the task: `detach` it, or await it"]
 pub struct Task<T> {
     /// `None` once it was detached.
-    signal: Option<Arc<Signal>>,
+    bell: Option<Arc<Bell>>,
     outcome: Rc<Outcome<T>>,
 }
 
@@ -50,16 +50,16 @@ impl<T> Task<T> {
     /// or the next. A task that is done by then is not changed. asyncio: `cancel`, with an exception that the task may
     /// catch; here it cannot, but may clean up in its destructors.
     pub fn cancel(&self) {
-        if let Some(signal) = &self.signal
+        if let Some(bell) = &self.bell
             && !self.is_finished()
         {
-            signal.cancel();
+            bell.cancel();
         }
     }
 
     /// Lets the task go on by itself; what it panics with is told to the loop's exception handler, as for all tasks.
     pub fn detach(mut self) {
-        self.signal = None;
+        self.bell = None;
     }
 
     /// What it has come to, for who does not await it, as after the loop has stopped. If it has not ended, it is cancelled, and
@@ -218,15 +218,15 @@ impl<F: Future> Job for Spawned<F> {
 }
 
 /// A future as a job; `spawn` gives the job to the executor.
-pub(super) fn spawn<F>(future: F, spawn: impl FnOnce(Pin<Box<dyn Job>>) -> Arc<Signal>) -> Task<F::Output>
+pub(super) fn spawn<F>(future: F, spawn: impl FnOnce(Pin<Box<dyn Job>>) -> Arc<Bell>) -> Task<F::Output>
 where
     F: Future + 'static,
     F::Output: 'static,
 {
     let outcome = Rc::new(Outcome(RefCell::new(Stage::Running(None))));
     let promise = Promise(Rc::clone(&outcome));
-    let signal = spawn(Box::pin(Spawned { future, promise }));
-    Task { signal: Some(signal), outcome }
+    let bell = spawn(Box::pin(Spawned { future, promise }));
+    Task { bell: Some(bell), outcome }
 }
 
 pin_project! {
