@@ -14,7 +14,7 @@ use super::{Table, Wanted};
 pub(super) fn table(wanted: &Wanted) -> Table {
     let echo =
         CASES.map(|case| Row { what: "echo", case, talk: echo::TALK, styles: [echo::in_callbacks, echo::in_streams] });
-    let herd = HERD.map(|case| Row {
+    let herd = CASES.map(|case| Row {
         what: "IAMAT",
         case,
         talk: herd::TALK,
@@ -51,9 +51,6 @@ impl Row {
         Some(vec![name, of_callbacks, of_streams, compared.to_string(), on_core, format!("{limit:.2}")])
     }
 }
-
-/// Many clients of one server of the herd.
-const HERD: [Case; 2] = [Case { connections: 50, depth: 1 }, Case { connections: 50, depth: 16 }];
 
 /// How many times as long a message may take in streams.
 const ONE_AT_A_TIME: f64 = 1.1;

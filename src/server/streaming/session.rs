@@ -9,6 +9,7 @@
 
 use std::future::Future;
 use std::io;
+use std::rc::Rc;
 use std::time::Instant;
 
 use memchr::memchr;
@@ -29,7 +30,7 @@ pub(in crate::server) fn serve(
 ) -> impl Future<Output = io::Result<()>> {
     let patience = handle.sleep(IDLE_TIME);
     let talk = Conversation::new(handle, writer.id(), writer.peer().ip(), Client::new(server));
-    let mut session = Session { talk, reader, writer, patience, begun: None };
+    let mut session = Session { talk, reader, writer: Rc::new(writer), patience, begun: None };
     async move {
         match session.converse().await {
             Ok(Leave::Close) => session.writer.close(),
@@ -46,7 +47,7 @@ pub(in crate::server) fn serve(
 struct Session {
     talk: Conversation<Client>,
     reader: StreamReader,
-    writer: StreamWriter,
+    writer: Rc<StreamWriter>,
     patience: Sleep,
     /// When the line began that is not complete.
     begun: Option<Instant>,
@@ -150,22 +151,22 @@ impl Session {
 
     /// Carries out whole lines, as long as the client may be heard, and says what comes of it; how many bytes they were.
     async fn obey(&mut self, lines: Vec<u8>) -> io::Result<usize> {
-        let id = self.talk.id();
+        let (id, writer) = (self.talk.id(), Rc::clone(&self.writer));
         let obey = move |client: &mut Client, event_loop: &mut Loop<'_, Servers>, servers: &mut Servers| {
-            let (mut said, mut done) = (Vec::new(), 0);
+            let mut done = 0;
             while client.has_room()
-                && said.len() < REPLIES
+                && !writer.is_writing_paused()
                 && let Some(length) = memchr(b'\n', &lines[done..])
             {
                 if let Some(reply) = client.obey(event_loop, servers, id, &lines[done..][..length]) {
-                    said.extend_from_slice(&reply);
+                    writer.write(&reply);
                 }
                 done += length + 1;
             }
-            (said, done)
+            done
         };
-        let (said, done) = self.talk.lend(obey).await;
-        self.say(&said).await?;
+        let done = self.talk.lend(obey).await;
+        self.drain().await?;
         Ok(done)
     }
 
@@ -213,9 +214,14 @@ impl Session {
         Ok(self.talk.lend(look).await)
     }
 
-    /// Sends replies, and waits while the client does not read.
-    async fn say(&mut self, replies: &[u8]) -> io::Result<()> {
-        self.writer.write(replies);
+    /// Says something, and waits while the client does not read.
+    async fn say(&mut self, reply: &[u8]) -> io::Result<()> {
+        self.writer.write(reply);
+        self.drain().await
+    }
+
+    /// Waits while the client does not read.
+    async fn drain(&mut self) -> io::Result<()> {
         self.patience.reset(self.talk.handle().now() + STALL_TIME);
         match self.patience.timeout(self.writer.drain()).await {
             Ok(outcome) => outcome,
@@ -271,6 +277,3 @@ impl Party for Client {
         Client::farewell(&self, event_loop, servers, lost);
     }
 }
-
-/// How many bytes of replies to one batch of lines there may be before the rest has to wait: the high-water mark.
-const REPLIES: usize = 64 * 1024;
