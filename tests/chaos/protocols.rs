@@ -14,6 +14,7 @@ use proxy_herd::event_loop::{
 };
 
 use crate::certificates::Authority;
+use crate::company::Company;
 
 /// Whom certificates are for.
 pub(crate) const NAME: &str = "goloman.example";
@@ -48,6 +49,8 @@ pub(crate) struct Chaos {
     pub(crate) finished: usize,
     /// How many jobs are not done.
     pub(crate) jobs: usize,
+    /// Tasks on the same loop.
+    pub(crate) company: Option<Company<Self>>,
 }
 
 /// Whether protocols do anything.
@@ -122,6 +125,7 @@ impl Chaos {
             energy: 60,
             finished: 0,
             jobs: 0,
+            company: None,
         }
     }
 
@@ -156,6 +160,9 @@ impl Chaos {
     pub(crate) fn act(&mut self, event_loop: &mut Loop<'_, Self>, this: Option<ConnId>) {
         if self.mood != Mood::Wild {
             return;
+        }
+        if let Some(company) = &self.company {
+            company.stir();
         }
         for _ in 0..self.dice.usize(0..4) {
             let living: Vec<ConnId> = self.connections.keys().copied().collect();

@@ -16,11 +16,13 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use proxy_herd::driver::Sockets;
-use proxy_herd::event_loop::{Address, EventLoop, Listen, Remote, ServerSecurity};
+use proxy_herd::event_loop::{Address, EventLoop, Listen, Remote, Security, ServerSecurity};
+use proxy_herd::streams::Handle;
 use rlimit::Resource;
 use socket2::{Domain, Socket, Type};
 
 use crate::certificates::Authority;
+use crate::company::Company;
 use crate::logbook::logged;
 use crate::protocols::{Chaos, Door, Entrance, Mood, NAME, On, Stage, address};
 use crate::strangers::Group;
@@ -30,6 +32,8 @@ struct World {
     event_loop: EventLoop<Chaos>,
     sockets: Sockets,
     remote: Remote<Chaos>,
+    /// Tasks that do the same.
+    company: Company<Chaos>,
     dice: fastrand::Rng,
     authority: Rc<Authority>,
     /// Where somebody listens: plain and TLS by turns.
@@ -39,20 +43,30 @@ struct World {
 }
 
 impl World {
-    fn new(seed: u64, doors: Vec<Address>, elsewhere: &[Address]) -> Self {
+    fn new(seed: u64, doors: Vec<Address>, streets: [Address; 3], elsewhere: &[Address]) -> Self {
         let authority = Rc::new(Authority::new());
-        let everywhere = [elsewhere, &doors].concat();
+        let (everywhere, open) = ([elsewhere, &doors].concat(), [&streets, &doors[..]].concat());
         let chaos = Chaos::new(seed, &authority, everywhere);
         let mut event_loop = EventLoop::new(chaos, Instant::now(), SystemTime::now());
-        let remote = event_loop.enter(|event_loop, _| {
+        let [streams, streams_tls, unix] = streets;
+        let ways = vec![
+            (streams, ServerSecurity::Plain, Security::Plain),
+            (streams_tls, authority.server(NAME), authority.client(NAME)),
+            (unix, ServerSecurity::Plain, Security::Plain),
+        ];
+        let (remote, company) = event_loop.enter(|event_loop, chaos| {
+            let company = Company::new(Handle::new(event_loop), seed, false, ways);
+            company.open();
+            chaos.company = Some(company.clone());
             event_loop.set_exception_handler(|event_loop, chaos: &mut Chaos, _| chaos.act(event_loop, None));
-            event_loop.remote()
+            (event_loop.remote(), company)
         });
-        let group = |number| Group::new(seed * 100 + number, doors.clone(), authority.client(NAME));
+        let group = |number| Group::new(seed * 100 + number, open.clone(), authority.client(NAME));
         Self {
             event_loop,
             sockets: Sockets::new().expect("descriptors for a poll"),
             remote,
+            company,
             dice: fastrand::Rng::with_seed(seed),
             groups: (0..GROUPS).map(group).collect(),
             authority,
@@ -126,8 +140,9 @@ impl World {
 
     fn stuck(&mut self) -> Vec<String> {
         let queues = Queues::read();
-        let Self { event_loop, doors, .. } = self;
-        let mut stuck = Vec::new();
+        let Self { event_loop, company, doors, .. } = self;
+        let mut stuck: Vec<_> =
+            company.forgotten().into_iter().map(|what| format!("somebody waits for {what}")).collect();
         for (door, listener) in doors.iter().zip(&event_loop.state().open) {
             let waiting = door.ip().and_then(|door| queues.listeners.get(&door)).copied().unwrap_or_default();
             if event_loop.wants_accept(*listener) && waiting > 0 {
@@ -153,6 +168,14 @@ impl World {
                     stuck.push(format!("{id} keeps {unsent} bytes back: {seen:?}"));
                 }
             }
+            for id in company.own.connections.borrow().iter() {
+                let Some(transport) = event_loop.transport(*id) else { continue };
+                let Some(ends) = transport.local_addr().zip(transport.peer_addr()) else { continue };
+                let Some((incoming, outgoing)) = queues.connections.get(&ends) else { continue };
+                if transport.is_reading() && *incoming > 0 || transport.write_buffer_size() > 0 && *outgoing == 0 {
+                    stuck.push(format!("{id}, a task's, leaves {incoming} bytes, and {outgoing} are taken"));
+                }
+            }
         });
         stuck
     }
@@ -168,6 +191,7 @@ impl World {
                 chaos.begin(event_loop);
             }
         });
+        self.company.storm(10, 40);
         let (soft, hard) = rlimit::getrlimit(Resource::NOFILE).expect("there is a limit");
         if is_short {
             let few = descriptors() as u64 + 100;
@@ -176,6 +200,7 @@ impl World {
         self.meanwhile(Group::storm);
         rlimit::setrlimit(Resource::NOFILE, soft, hard).expect("it was so before");
         self.event_loop.enter(|_, chaos| chaos.mood = Mood::Calm);
+        self.company.calm_down();
         self.check_rest();
         self.event_loop.enter(|event_loop, chaos| chaos.resume_all(event_loop));
         self.check_rest();
@@ -194,12 +219,13 @@ impl World {
             }
             chaos.resume_all(event_loop);
         });
+        self.company.leave(we_first);
         self.meanwhile(if we_first { Group::hear_all } else { Group::go });
         let until = Instant::now() + PATIENCE;
-        while !self.event_loop.state().connections.is_empty() {
+        while !self.event_loop.state().connections.is_empty() || self.company.tokens() > 0 {
             self.sockets.turn(&mut self.event_loop, Some(A_WHILE)).expect("the poll works");
             let left = &self.event_loop.state().connections;
-            assert!(Instant::now() < until, "they do not end: {left:#?}");
+            assert!(Instant::now() < until, "they do not end: {left:#?}, and of tasks {}", self.company.tokens());
         }
     }
 
@@ -232,7 +258,9 @@ struct Queues {
 impl Queues {
     fn read() -> Self {
         let mut queues = Self { connections: BTreeMap::new(), listeners: BTreeMap::new() };
-        for line in fs::read_to_string("/proc/net/tcp").expect("Linux has it").lines().skip(1) {
+        let table = fs::read_to_string("/proc/net/tcp").expect("Linux has it");
+        // Other tests may have left thousands that are over.
+        for line in table.lines().skip(1).filter(|line| !line.contains(TIME_WAIT)) {
             let fields: Vec<&str> = line.split_ascii_whitespace().collect();
             let hex = |text: &str| usize::from_str_radix(text, 16).expect("a number");
             let address = |text: &str| {
@@ -281,12 +309,14 @@ fn world(seed: u64) -> BTreeSet<On> {
     drop((plain, tls));
     let letter = folder.path().join("letter");
     fs::write(&letter, "nobody can listen here").expect("a writable folder");
-    let mut world = World::new(seed, doors, &[Address::Unix(letter), at(&silent), at(&refuses)]);
+    let streets = [at(&bound()), at(&bound()), Address::Unix(folder.path().join("streams"))];
+    let mut world = World::new(seed, doors, streets, &[Address::Unix(letter), at(&silent), at(&refuses)]);
     for round in 0..3 {
         world.play(round == 1);
     }
     world.end(seed.is_multiple_of(2));
     world.close_doors();
+    assert_eq!(world.company.own.violations.take(), Vec::<String>::new());
     let chaos = world.event_loop.state();
     assert_eq!(chaos.violations, Vec::<String>::new());
     assert_eq!(chaos.gone.len(), chaos.begun, "each was lost once");
@@ -322,6 +352,8 @@ fn watched(test: impl FnOnce() + Send + 'static) {
 }
 
 const LISTEN: &str = "0A";
+
+const TIME_WAIT: &str = " 06 ";
 
 const GROUPS: u64 = 4;
 
