@@ -2,13 +2,13 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
-use proxy_herd::event_loop::{Connect, Security, ServerSecurity, Target};
-use proxy_herd::streams::{Handle, race};
+use proxy_herd::event_loop::{ConnId, Connect, Endpoints, EventLoop, Security, ServerSecurity, Target};
+use proxy_herd::streams::{Handle, ReadError, race};
 
 use crate::recorder::{Journal, Recorder, listen_only};
-use crate::streams_stage::{Stage, descriptors, polled};
+use crate::streams_stage::{Stage, descriptors, polled, shown};
 use crate::world::{LONG, calm, calmly, everywhere};
 
 /// A task that connects, and notes as `c` what comes of it.
@@ -152,4 +152,67 @@ fn who_has_the_loop_at_hand_connects_without_waiting() {
         stage.play(world, client, "s1", &[("read_line", "hello\\n"), ("write hi\n", "")]);
         world.told("c", &["hi\\n"]);
     });
+}
+
+/// What happens to a connection before anybody has looked at its opening.
+type Happens = fn(&mut EventLoop<()>, ConnId);
+
+#[test]
+fn who_looks_when_the_connection_is_lost_again_reads_what_came() {
+    let made: Happens = |event_loop, id| {
+        assert!(event_loop.connected(id, Endpoints::new(SILENT, SILENT)));
+    };
+    let data: Happens = |event_loop, id| event_loop.received(id, b"hello");
+    let ended: Happens = |event_loop, id| event_loop.received_eof(id);
+    let failed: Happens = |event_loop, id| event_loop.lost(id, io::ErrorKind::ConnectionReset.into());
+    let aborted: Happens = |event_loop, id| {
+        event_loop.enter(|event_loop, ()| event_loop.transport(id).expect("it lives").abort());
+    };
+    let refused: Happens = |event_loop, id| {
+        event_loop.connect_failed(id, SILENT, io::ErrorKind::ConnectionRefused.into());
+    };
+    let conversations: [(&[Happens], &str); 9] = [
+        (&[made, data, failed], "made, hello, failed ConnectionReset"),
+        (&[made, data, aborted], "made, hello, nothing"),
+        (&[made, data, ended, failed], "made, hello, nothing"),
+        (&[made, data, ended, aborted], "made, hello, nothing"),
+        (&[made, failed], "made, failed ConnectionReset, failed ConnectionReset"),
+        (&[made, aborted], "made, nothing, nothing"),
+        (&[failed], "ConnectionReset"),
+        (&[refused], "ConnectionRefused"),
+        (&[aborted], "ConnectionAborted"),
+    ];
+    for (happens, expected) in conversations {
+        for in_one_turn in [true, false] {
+            let mut event_loop = EventLoop::new((), Instant::now(), SystemTime::now());
+            let end_turn = |event_loop: &mut EventLoop<()>| {
+                event_loop.end_turn();
+                event_loop.advance(Instant::now(), SystemTime::now());
+            };
+            let (handle, opening) = event_loop.enter(|event_loop, ()| {
+                let handle = Handle::new(event_loop);
+                let opening = handle.connect(event_loop, Connect::to(SILENT));
+                (handle, opening)
+            });
+            for happens in happens {
+                happens(&mut event_loop, opening.id());
+                if !in_one_turn {
+                    end_turn(&mut event_loop);
+                }
+            }
+            let looks = handle.spawn(async move {
+                let (mut reader, writer) = match opening.await {
+                    Ok(ends) => ends,
+                    Err(error) => return format!("{:?}", error.kind()),
+                };
+                assert_eq!((writer.peer(), writer.is_closing()), (SILENT.into(), true));
+                let first = shown(reader.read(5).await.map_err(ReadError::Failed));
+                format!("made, {first}, {}", shown(reader.read(5).await.map_err(ReadError::Failed)))
+            });
+            for _ in 0..3 {
+                end_turn(&mut event_loop);
+            }
+            assert_eq!(looks.result().as_deref(), Ok(expected), "in one turn: {in_one_turn}");
+        }
+    }
 }
