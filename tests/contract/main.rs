@@ -325,6 +325,7 @@ mod simulated;
 mod start_tls;
 mod start_tls_failures;
 mod streams_connect;
+mod streams_foreign;
 mod streams_reader;
 mod streams_server;
 mod streams_splits;
