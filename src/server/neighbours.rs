@@ -8,6 +8,7 @@
 //!
 //! What is said on one connection is `contact`'s business.
 
+use std::io;
 use std::net::SocketAddr;
 
 use super::contact::Contact;
@@ -56,7 +57,7 @@ pub(super) fn set(
             // Nothing is agreed on yet.
             (Link::Dialling(connection), _) => {
                 if let Some(mut old) = event_loop.transport(connection) {
-                    old.abort();
+                    old.fail(io::Error::other("the topology has changed"));
                 }
             }
             (Link::Down | Link::Former, _) => {}

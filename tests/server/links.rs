@@ -142,6 +142,8 @@ fn a_hello_and_a_line_must_come_in_time() {
 #[test]
 fn a_silent_neighbour_is_asked_and_then_dropped() {
     let (mut world, guest) = guest();
+    // Silence begins with the last word, not with the connection.
+    world.pass(HELLO_TIME / 2);
     world.sim.send(guest, b"HERD 1 goloman Hands 0.1.0\n");
     world.pass(PING_AFTER - MOMENT);
     assert_eq!(hear(&mut world, guest), "");

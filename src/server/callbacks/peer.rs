@@ -59,26 +59,27 @@ impl Protocol<Servers> for Peer {
     fn data_received(&mut self, transport: &mut Transport<'_, Servers>, servers: &mut Servers, data: &[u8]) {
         let (id, now) = (transport.id(), transport.event_loop().now());
         let Self { contact, lines, heard, begun, pinged } = self;
-        if matches!(contact.phase(), Phase::Up(_)) {
-            *heard = Some(now);
-            *pinged = false;
-        }
         let mut fresh = lines.is_empty();
         let mut feed = lines.feed(data);
         while let Some(line) = feed.next() {
             fresh = true;
             let answer = match line {
                 Line::Whole(line) => contact.obey(&mut transport.event_loop(), servers, id, line),
-                Line::TooLong(_) if matches!(contact.phase(), Phase::Over(..)) => Ok(None),
                 Line::TooLong(_) => Err(contact.refuse(servers, id, contact::TOO_LONG)),
             };
             match answer {
                 Ok(None) => {}
                 Ok(Some(answer)) => transport.write(answer),
-                Err(parting) => part(transport, parting),
+                // What follows is not even logged.
+                Err(parting) => return part(transport, parting),
             }
         }
         drop(feed);
+        // Before HERD nothing buys time.
+        if matches!(contact.phase(), Phase::Up(_)) {
+            *heard = Some(now);
+            *pinged = false;
+        }
         *begun = match (lines.is_empty(), fresh) {
             (true, _) => None,
             (false, true) => Some(now),
