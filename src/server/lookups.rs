@@ -94,7 +94,7 @@ impl Lookups {
             Opened::Waiting => {
                 let late = question.clone();
                 let deadline = event_loop.call_later(LOOKUP_TIME, move |event_loop, servers: &mut Servers| {
-                    servers.lookups.give_up(event_loop, &late);
+                    servers.lookups.expire(event_loop, late);
                 });
                 self.inquiries.set_deadline(&question, deadline);
                 self.pump(event_loop);
@@ -170,6 +170,16 @@ impl Lookups {
             }
             self.errands.give(id, question);
         }
+    }
+
+    /// A question has had its time. An answer that came in time, to a process that was held up, is in this turn's reads; so the
+    /// turn, and with it the tasks, has its end before that counts.
+    fn expire(&mut self, event_loop: &mut Loop<'_, Servers>, question: Question) {
+        let late = question.clone();
+        let end = event_loop.call_soon(move |event_loop, servers: &mut Servers| {
+            servers.lookups.give_up(event_loop, &late);
+        });
+        self.inquiries.set_deadline(&question, end);
     }
 
     /// A question has taken too long.
