@@ -243,7 +243,7 @@ fn places() -> SocketAddr {
     ([127, 0, 0, 1], 9_999).into()
 }
 
-/// The line, without names of connections, ports and time differences.
+/// The line, without names of connections, ports, time differences and the style, which is said once, at the start.
 fn plain(line: &str) -> String {
     let word = |word: &str| {
         let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -256,6 +256,8 @@ fn plain(line: &str) -> String {
             "~".to_owned()
         } else if word.starts_with("127.0.0.1:") {
             "address".to_owned()
+        } else if [Style::Callbacks, Style::Streams].iter().any(|style| style.to_string() == word) {
+            "style".to_owned()
         } else {
             word.to_owned()
         }

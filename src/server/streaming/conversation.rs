@@ -8,6 +8,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Poll, ready};
+use std::thread;
 
 use crate::event_loop::{ConnId, Loop, Lost};
 use crate::server::Servers;
@@ -83,6 +84,9 @@ impl<P: Party> Conversation<P> {
 impl<P: Party> Drop for Talk<P> {
     fn drop(&mut self) {
         let Some(party) = self.party.take() else { return };
+        if thread::panicking() {
+            self.why = Some(io::Error::other("its task has panicked"));
+        }
         let lost = Lost { id: self.id, peer: self.peer, why: self.why.take() };
         self.handle.call_soon(move |event_loop, servers| party.farewell(event_loop, servers, lost));
     }
