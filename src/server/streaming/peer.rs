@@ -1,9 +1,12 @@
-//! A neighbour's connection as an async function: HERD from both sides, then line after line, and PING when there is none.
+//! A neighbour's connection as an async function: HERD from both sides, then lines after lines, and PING when there is none.
 //!
 //! What the lines lead to, and what is said, is `contact`'s business.
 
 use std::convert::Infallible;
+use std::future::pending;
 use std::io;
+
+use memchr::memchr_iter;
 
 use super::conversation::{Conversation, Party};
 use crate::event_loop::{Loop, Lost};
@@ -59,8 +62,8 @@ async fn converse(mut talk: Conversation<Contact>, mut reader: StreamReader, wri
                     writer.close_slowly(GOODBYE_TIME);
                 }
                 Either::Left(Ok(Over::Parting(Parting::Theirs) | Over::End)) => writer.close(),
-                Either::Left(Ok(Over::Silence) | Err(_)) | Either::Right(Err(_)) => writer.abort(),
-                Either::Right(Ok(never)) => match never {},
+                Either::Left(Ok(Over::Silence) | Err(_)) => writer.abort(),
+                Either::Right(never) => match never {},
             }
         }
         // Too many wait at the door.
@@ -69,7 +72,7 @@ async fn converse(mut talk: Conversation<Contact>, mut reader: StreamReader, wri
     talk.end(writer.wait_closed().await);
 }
 
-/// Carries out what they say, line by line, until that is over.
+/// Carries out what they say, all lines that are here in one call, until that is over.
 async fn listen(
     talk: &mut Conversation<Contact>,
     reader: &mut StreamReader,
@@ -79,8 +82,8 @@ async fn listen(
     reader.set_limit(PEER_LINE);
     let hello_until = handle.now() + HELLO_TIME;
     loop {
-        let line = if matches!(talk.party().phase(), Phase::Hello(_)) {
-            handle.timeout_at(hello_until, reader.read_until(b"\n")).await.map_err(|Elapsed| contact::NO_HELLO)
+        let lines = if matches!(talk.party().phase(), Phase::Hello(_)) {
+            handle.timeout_at(hello_until, reader.fill_until(b"\n")).await.map_err(|Elapsed| contact::NO_HELLO)
         } else {
             // The first sign of life, then the rest of the line.
             if handle.timeout(PING_AFTER, reader.fill_buf()).await.is_err() {
@@ -90,33 +93,41 @@ async fn listen(
                     return Ok(Over::Silence);
                 }
             }
-            handle.timeout(LINE_TIME, reader.read_until(b"\n")).await.map_err(|Elapsed| contact::TOO_SLOW)
+            handle.timeout(LINE_TIME, reader.fill_until(b"\n")).await.map_err(|Elapsed| contact::TOO_SLOW)
         };
-        let line = match line {
-            Ok(Ok([line @ .., _])) => Ok(line.to_vec()),
-            Ok(Ok([]) | Err(ReadError::Incomplete { .. })) => return Ok(Over::End),
+        let lines = match lines {
+            Ok(Ok(lines)) => Ok(lines.to_vec()),
+            Ok(Err(ReadError::Incomplete { .. })) => return Ok(Over::End),
             Ok(Err(ReadError::Failed(error))) => return Err(error),
             Ok(Err(ReadError::LimitOverrun { .. })) => Err(contact::TOO_LONG),
             Err(why) => Err(why),
         };
-        let obey = move |contact: &mut Contact, event_loop: &mut Loop<'_, Servers>, servers: &mut Servers| match line {
-            Ok(line) => contact.obey(event_loop, servers, id, &line),
-            Err(why) => Err(contact.refuse(servers, id, why)),
+        reader.consume(lines.as_ref().map_or(0, Vec::len));
+        let obey = move |contact: &mut Contact, event_loop: &mut Loop<'_, Servers>, servers: &mut Servers| {
+            let lines = lines.map_err(|why| contact.refuse(servers, id, why))?;
+            let (mut answers, mut start) = (Vec::new(), 0);
+            for end in memchr_iter(b'\n', &lines) {
+                answers.extend(contact.obey(event_loop, servers, id, &lines[start..end])?.unwrap_or_default());
+                start = end + 1;
+            }
+            Ok(answers)
         };
         match talk.lend(obey).await {
-            Ok(None) => {}
-            Ok(Some(answer)) => writer.write(answer),
+            Ok(answers) => writer.write(&answers),
             Err(parting) => return Ok(Over::Parting(parting)),
         }
     }
 }
 
 /// Notes when a neighbour that did not keep up has read on: whoever finds that it does not wakes us.
-async fn catch_up(handle: &Handle<Servers>, writer: &StreamWriter) -> io::Result<Infallible> {
+async fn catch_up(handle: &Handle<Servers>, writer: &StreamWriter) -> Infallible {
     let id = writer.id();
     loop {
         writer.woken().await;
-        writer.drain().await?;
+        if writer.drain().await.is_err() {
+            // How it is lost, `listen` hears, once it has carried out what came before.
+            return pending().await;
+        }
         handle.call(move |_, servers| neighbours::caught_up(servers, id)).await;
     }
 }

@@ -180,11 +180,22 @@ impl Session {
 
     /// Says what had to wait and need not any more.
     async fn answer(&mut self) -> io::Result<()> {
-        let id = self.talk.id();
-        while !self.talk.party().is_answered()
-            && let Some(reply) = self.talk.lend(move |client, _, servers| client.next_reply(servers, id)).await
-        {
-            self.say(&reply).await?;
+        while !self.talk.party().is_answered() {
+            let (id, writer) = (self.talk.id(), Rc::clone(&self.writer));
+            let answer = move |client: &mut Client, _: &mut Loop<'_, Servers>, servers: &mut Servers| {
+                let mut said = false;
+                while !writer.is_writing_paused()
+                    && let Some(reply) = client.next_reply(servers, id)
+                {
+                    writer.write(&reply);
+                    said = true;
+                }
+                said
+            };
+            if !self.talk.lend(answer).await {
+                break;
+            }
+            self.drain().await?;
         }
         Ok(())
     }
