@@ -30,7 +30,7 @@ impl<S> EventLoop<S> {
         match outcome {
             Ok(answer) => Some(answer),
             Err(payload) => {
-                let panicked = Panicked::new(name, Some(id), &*payload);
+                let panicked = Panicked::new(name, Some(id), payload);
                 self.report(&panicked);
                 self.hub.end(id, Some(io::Error::other(panicked)));
                 None
@@ -47,7 +47,7 @@ impl<S> EventLoop<S> {
     ) -> Option<R> {
         self.called = true;
         let outcome = guarded(|| callback(&mut Loop::new(&mut self.hub), &mut self.state));
-        outcome.map_err(|payload| self.report(&Panicked::new(name, id, &*payload))).ok()
+        outcome.map_err(|payload| self.report(&Panicked::new(name, id, payload))).ok()
     }
 
     /// Calls the factory of a listener, if it has one.
@@ -173,7 +173,7 @@ impl<S> EventLoop<S> {
         }
         // What comes from a stranger goes through much code here; should it panic, it is one connection's end.
         let panicked =
-            |payload| Err(io::Error::new(io::ErrorKind::InvalidData, Panicked::new("TLS", Some(id), &payload)));
+            |payload| Err(io::Error::new(io::ErrorKind::InvalidData, Panicked::new("TLS", Some(id), payload)));
         let step =
             guarded(|| tls.receive(wire, &mut self.plaintext, &mut connection.outgoing)).unwrap_or_else(panicked);
         if step.is_err() {

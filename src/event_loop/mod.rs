@@ -388,7 +388,7 @@ impl<S> EventLoop<S> {
         for hook in &mut hooks {
             // Not by `call`: what a hook does to the state is no reason to call the hooks again.
             if let Err(payload) = guarded(|| hook(&mut Loop::new(&mut self.hub), &mut self.state)) {
-                self.report(&Panicked::new("before_sleep", None, &*payload));
+                self.report(&Panicked::new("before_sleep", None, payload));
             }
         }
         // Those that hooks have added come last, from the next turn on.

@@ -8,6 +8,7 @@
 
 use std::any::Any;
 use std::fmt;
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 
@@ -30,10 +31,12 @@ pub struct Panicked {
 }
 
 impl Panicked {
-    /// What `catch_unwind` has caught, for [`Loop::call_exception_handler`].
-    pub fn new(callback: &'static str, id: Option<ConnId>, payload: &(dyn Any + Send)) -> Self {
+    /// What `catch_unwind` has caught, for [`Loop::call_exception_handler`]. It is dropped here; should its destructor panic,
+    /// what that panics with is never dropped.
+    pub fn new(callback: &'static str, id: Option<ConnId>, payload: Box<dyn Any + Send>) -> Self {
         let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
         let message = text.or_else(|| payload.downcast_ref::<String>().cloned());
+        guarded(|| drop(payload)).unwrap_or_else(mem::forget);
         Self { callback, id, message: message.unwrap_or_else(|| "(not a text)".to_owned()) }
     }
 }
@@ -57,7 +60,7 @@ impl<S> EventLoop<S> {
         let Some(mut handler) = self.hub.exception_handler.take() else { return log::error!("{panicked}") };
         let outcome = guarded(|| handler(&mut Loop::new(&mut self.hub), &mut self.state, panicked));
         if let Err(payload) = outcome {
-            log::error!("{panicked}; then {}", Panicked::new("the exception handler", None, &*payload));
+            log::error!("{panicked}; then {}", Panicked::new("the exception handler", None, payload));
         }
         // Unless it has put another in its place.
         self.hub.exception_handler.get_or_insert(handler);

@@ -133,7 +133,7 @@ where
     fn grant(&self, event_loop: &mut Loop<'_, S>, state: &mut S) -> Option<Waker> {
         let callback = self.0.take()?;
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| callback(event_loop, state))) {
-            event_loop.call_exception_handler(Panicked::new("a call of the loop", None, &*payload));
+            event_loop.call_exception_handler(Panicked::new("a call of the loop", None, payload));
         }
         None
     }

@@ -165,10 +165,8 @@ fn guarded<S, R>(
     act: impl FnOnce(&mut Loop<'_, S>) -> R,
 ) -> Result<R, Panicked> {
     catch_unwind(AssertUnwindSafe(|| act(event_loop))).map_err(|payload| {
-        let panicked = Panicked::new(what, id, &*payload);
+        let panicked = Panicked::new(what, id, payload);
         event_loop.call_exception_handler(panicked.clone());
-        // Its destructor is not ours, either; should that panic, it stays.
-        catch_unwind(AssertUnwindSafe(|| drop(payload))).unwrap_or_else(mem::forget);
         panicked
     })
 }
@@ -176,7 +174,7 @@ fn guarded<S, R>(
 /// Drops what is left at the end of the loop, which has no exception handler any more.
 fn let_go<T>(left: T) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(left))) {
-        log::error!("{}", Panicked::new("drop", None, &*payload));
+        log::error!("{}", Panicked::new("drop", None, payload));
     }
 }
 

@@ -16,6 +16,15 @@ fn fall(journal: &mut Journal, message: &str) -> ! {
     resume_unwind(Box::new(message.to_owned()))
 }
 
+/// What one can panic with, and that panics when it is dropped.
+struct Payload;
+
+impl Drop for Payload {
+    fn drop(&mut self) {
+        resume_unwind(Box::new("once more"));
+    }
+}
+
 /// A factory whose callbacks panic: the first at once, the second once it has recovered.
 struct Unfit {
     recovered: bool,
@@ -56,7 +65,7 @@ const FAILURES: [(Fail, &str); 8] = [
             world.enter(|event_loop, _| {
                 event_loop.call_soon(|_, journal| {
                     journal.note("call", "falls");
-                    resume_unwind(Box::new(7))
+                    resume_unwind(Box::new(Payload))
                 })
             });
         },
