@@ -12,6 +12,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use super::desk::Desk;
+use super::waiters::wake_all;
 use super::watch::{For, Watch, Watchers};
 use crate::event_loop::{Address, ConnId, Loop, StartTls, Transport};
 
@@ -195,7 +196,7 @@ impl Pipe {
     fn tell(&self, ends: RefMut<'_, Ends>, waiting: impl IntoIterator<Item = Waker>) {
         drop(ends);
         self.desk.agenda.attend();
-        waiting.into_iter().for_each(Waker::wake);
+        wake_all(waiting);
     }
 }
 
@@ -330,7 +331,7 @@ impl Pipe {
         }
         drop(ends);
         self.desk.recycle(outgoing);
-        waiting.into_iter().flatten().for_each(Waker::wake);
+        wake_all(waiting.into_iter().flatten());
     }
 }
 

@@ -19,7 +19,9 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::iter;
 use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
@@ -65,9 +67,7 @@ impl Waiters {
     /// From now on `places` may go, who came first before others. Who was called may go in any case.
     pub(super) fn let_in(&self, places: usize) {
         self.0.borrow_mut().call(places);
-        while let Some(waker) = self.next_due() {
-            waker.wake();
-        }
+        wake_all(iter::from_fn(|| self.next_due()));
     }
 
     /// Waits until it is one's turn. Who has gone says how many may go after it, before anything else happens: `let_in`.
@@ -156,6 +156,14 @@ impl Drop for Turn<'_> {
             self.waiters.0.borrow_mut().called -= 1;
             self.waiters.let_in(self.waiters.places());
         }
+    }
+}
+
+/// Wakes one after the other. A waker may be somebody else's and panic: then the others are woken first, before that goes on.
+pub(super) fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
+    let woken = wakers.into_iter().map(|waker| catch_unwind(AssertUnwindSafe(|| waker.wake())));
+    if let Some(payload) = woken.fold(None, |first, woken| first.or(woken.err())) {
+        resume_unwind(payload);
     }
 }
 

@@ -2,6 +2,9 @@
 
 use std::cell::RefCell;
 use std::future::pending;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
@@ -9,11 +12,12 @@ use std::thread;
 use std::time::{Instant, SystemTime};
 
 use futures_util::{FutureExt, StreamExt};
-use proxy_herd::event_loop::EventLoop;
-use proxy_herd::streams::{Event, Handle, Queue};
+use proxy_herd::event_loop::{EventLoop, ServerSecurity};
+use proxy_herd::streams::{Event, Handle, Queue, StreamWriter};
 
 use crate::diary::{Bell, counted, says, settle_in, with_tasks};
 use crate::loopback::PATIENCE;
+use crate::recorder::Journal;
 use crate::world::on_sockets;
 
 #[test]
@@ -229,7 +233,7 @@ impl Drop for Nosy {
 }
 
 /// Polls a future with such a waker, then with another: when the first is dropped, the loop goes.
-fn check_nosy(begin: impl FnOnce(&Handle<()>) -> std::pin::Pin<Box<dyn Future<Output = ()>>>) {
+fn check_nosy(begin: impl FnOnce(&Handle<()>) -> Pin<Box<dyn Future<Output = ()>>>) {
     let mut event_loop = EventLoop::new((), Instant::now(), SystemTime::now());
     let handle = event_loop.enter(|event_loop, _| Handle::new(event_loop));
     let mut future = begin(&handle);
@@ -250,23 +254,74 @@ fn wakers_of_others_may_do_anything_when_they_are_dropped() {
     check_nosy(|_| Box::pin(async move { event.wait().await }));
 }
 
+/// A waker of somebody else's that is broken.
+struct Broken;
+
+impl Wake for Broken {
+    fn wake(self: Arc<Self>) {
+        resume_unwind(Box::new("broken"));
+    }
+}
+
+/// Polls once with such a waker.
+fn poll_broken<F: Future>(future: Pin<&mut F>) {
+    assert!(future.poll(&mut Context::from_waker(&Arc::new(Broken).into())).is_pending());
+}
+
+#[test]
+fn a_waker_that_panics_keeps_nobody_from_being_woken_who_comes_after_it() {
+    with_tasks(|world, handle, diary| {
+        let event = Event::new();
+        let mut first = Box::pin(event.wait());
+        poll_broken(first.as_mut());
+        let waits = |what: &'static str, until: Pin<Box<dyn Future<Output = ()>>>| {
+            let notes = diary.clone();
+            handle
+                .spawn(async move {
+                    until.await;
+                    notes.note(what);
+                })
+                .detach();
+        };
+        let other = event.clone();
+        waits("event", Box::pin(async move { other.wait().await }));
+        world.quiet();
+        let set = catch_unwind(AssertUnwindSafe(|| event.set()));
+        assert_eq!(set.expect_err("it panics").downcast_ref(), Some(&"broken"));
+        world.until("the event", |_| diary.times("event") == 1);
+        // The same of those who wait for a connection.
+        let address = world.address();
+        world.open(address);
+        let (tasks, made) = (handle.clone(), Rc::<RefCell<Option<Rc<StreamWriter>>>>::default());
+        let gives = Rc::clone(&made);
+        world.listen(address, ServerSecurity::Plain, move |_: &mut Journal| {
+            let gives = Rc::clone(&gives);
+            tasks.protocol(move |_reader, writer| async move {
+                gives.replace(Some(Rc::new(writer)));
+                pending().await
+            })
+        });
+        let client = world.connect();
+        world.until("the connection", |_| made.borrow().is_some());
+        let writer = made.take().expect("it was made");
+        let mut first = Box::pin(writer.wait_closed());
+        poll_broken(first.as_mut());
+        let other = Rc::clone(&writer);
+        waits("end", Box::pin(async move { drop(other.wait_closed().await) }));
+        world.quiet();
+        writer.abort();
+        world.until("the end", |_| diary.times("end") == 1);
+        world.until("the client's end", |world| world.ending(client).is_some());
+    });
+}
+
 #[test]
 fn a_waker_that_panics_costs_nobody_a_poll() {
-    /// A waker of somebody else's that is broken.
-    struct Broken;
-
-    impl Wake for Broken {
-        fn wake(self: Arc<Self>) {
-            std::panic::resume_unwind(Box::new("broken"));
-        }
-    }
-
     with_tasks(|world, handle, diary| {
         // They are due together, and the broken one first; what it waits for is dropped when all is over.
         let sleeps = [(); 3].map(|()| handle.sleep(crate::loop_core::millis(1)));
         let [mut first, second, third] = sleeps;
-        let poll = std::pin::Pin::new(&mut first).poll(&mut Context::from_waker(&Arc::new(Broken).into()));
-        assert_eq!(poll, Poll::Pending);
+        poll_broken(Pin::new(&mut first));
         for (sleep, name) in [(second, "second"), (third, "third")] {
             let notes = diary.clone();
             handle
