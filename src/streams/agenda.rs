@@ -23,6 +23,15 @@
 //! It is cleared in one place, [`take_or_rest`](Agenda::take_or_rest), by the executor, if the list is empty, and under the list's lock. So who
 //! puts a task on the list has done so before, and the list was not empty; or does so after, and finds it unset, and knocks.
 //! A knock that comes too late, as the executor has come anyway, makes a turn for nothing, no worse.
+//!
+//! # What is not saved
+//!
+//! A callback of the loop that wakes a task by other means than a stream, as by an [`Event`](super::Event) from a `call_later`,
+//! knocks, though the executor comes at the end of that very turn: this costs one wake-up of the poll, and one turn for
+//! nothing, for all such wakes of a turn together. (A thousand turns with one such callback each are two thousand, with a
+//! thousand knocks.) To know better, the executor would have to hear that a turn begins: the loop tells its hooks only of the
+//! end, and whether a callback runs in a turn or between two, the one who wakes cannot see. What streams are told, they know
+//! to be in a turn: [`attend`](Agenda::attend).
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
