@@ -1,6 +1,6 @@
 //! A connection to Places as an async function: a request is written, its answer read; then the next, or none.
 
-use super::conversation::{Conversation, Party};
+use super::talk::{Party, Talk};
 use crate::event_loop::{Loop, Lost};
 use crate::server::Servers;
 use crate::server::limits::{LOOKUP_CLOSE_TIME, LOOKUP_IDLE_TIME};
@@ -9,7 +9,7 @@ use crate::streams::{Either, Elapsed, Handle, Opening, StreamReader, StreamWrite
 
 /// Asks Places what there is to ask, once it is connected to.
 pub(in crate::server) async fn ask(handle: Handle<Servers>, opening: Opening) {
-    let mut talk = Conversation::new(handle, opening.id(), None, Places);
+    let mut talk = Talk::new(handle, opening.id(), None, Places);
     match opening.await {
         Ok((mut reader, writer)) => {
             writer.set_close_timeout(LOOKUP_CLOSE_TIME);
@@ -20,7 +20,7 @@ pub(in crate::server) async fn ask(handle: Handle<Servers>, opening: Opening) {
     }
 }
 
-async fn converse(talk: &mut Conversation<Places>, reader: &mut StreamReader, writer: &StreamWriter) {
+async fn converse(talk: &mut Talk<Places>, reader: &mut StreamReader, writer: &StreamWriter) {
     let (handle, id) = (talk.handle().clone(), talk.id());
     // Whether nobody waits for an answer: while somebody does, the question has a deadline.
     let mut kept = true;

@@ -8,7 +8,7 @@ use std::io;
 
 use memchr::memchr_iter;
 
-use super::conversation::{Conversation, Party};
+use super::talk::{Party, Talk};
 use crate::event_loop::{Loop, Lost};
 use crate::server::contact::{self, Contact, Parting, Phase};
 use crate::server::limits::{
@@ -24,14 +24,14 @@ pub(in crate::server) async fn accept(
     reader: StreamReader,
     writer: StreamWriter,
 ) -> io::Result<()> {
-    let talk = Conversation::new(handle, writer.id(), writer.peer().ip(), contact);
+    let talk = Talk::new(handle, writer.id(), writer.peer().ip(), contact);
     converse(talk, reader, writer).await;
     Ok(())
 }
 
 /// Talks with a neighbour, once it is connected to.
 pub(in crate::server) async fn dial(handle: Handle<Servers>, contact: Contact, opening: Opening) {
-    let mut talk = Conversation::new(handle, opening.id(), None, contact);
+    let mut talk = Talk::new(handle, opening.id(), None, contact);
     match opening.await {
         Ok((reader, writer)) => converse(talk, reader, writer).await,
         Err(why) => talk.end(Err(why)),
@@ -48,7 +48,7 @@ enum Over {
     Silence,
 }
 
-async fn converse(mut talk: Conversation<Contact>, mut reader: StreamReader, writer: StreamWriter) {
+async fn converse(mut talk: Talk<Contact>, mut reader: StreamReader, writer: StreamWriter) {
     let id = talk.id();
     match talk.lend(move |contact, _, servers| contact.meet(servers, id)).await {
         Some(hello) => {
@@ -73,11 +73,7 @@ async fn converse(mut talk: Conversation<Contact>, mut reader: StreamReader, wri
 }
 
 /// Carries out what they say, all lines that are here in one call, until that is over.
-async fn listen(
-    talk: &mut Conversation<Contact>,
-    reader: &mut StreamReader,
-    writer: &StreamWriter,
-) -> io::Result<Over> {
+async fn listen(talk: &mut Talk<Contact>, reader: &mut StreamReader, writer: &StreamWriter) -> io::Result<Over> {
     let (handle, id) = (talk.handle().clone(), talk.id());
     reader.set_limit(PEER_LINE);
     let hello_until = handle.now() + HELLO_TIME;

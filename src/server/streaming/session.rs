@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use memchr::memchr;
 
-use super::conversation::{Conversation, Party};
+use super::talk::{Party, Talk};
 use crate::event_loop::{Loop, Lost};
 use crate::server::client::{Client, Fault};
 use crate::server::limits::{CLIENT_LINE, GOODBYE_TIME, IDLE_TIME, LINE_TIME, STALL_TIME};
@@ -29,7 +29,7 @@ pub(in crate::server) fn serve(
     writer: StreamWriter,
 ) -> impl Future<Output = io::Result<()>> {
     let patience = handle.sleep(IDLE_TIME);
-    let talk = Conversation::new(handle, writer.id(), writer.peer().ip(), Client::new(server));
+    let talk = Talk::new(handle, writer.id(), writer.peer().ip(), Client::new(server));
     let mut session = Session { talk, reader, writer: Rc::new(writer), patience, begun: None };
     async move {
         match session.converse().await {
@@ -45,7 +45,7 @@ pub(in crate::server) fn serve(
 
 /// One client.
 struct Session {
-    talk: Conversation<Client>,
+    talk: Talk<Client>,
     reader: StreamReader,
     writer: Rc<StreamWriter>,
     patience: Sleep,
@@ -76,7 +76,7 @@ enum Leave {
 }
 
 impl Session {
-    /// Carries out what the client says, line by line, and answers it, until both are over.
+    /// Carries out what the client says and answers it, until both are over.
     async fn converse(&mut self) -> io::Result<Leave> {
         self.welcome().await?;
         let leave = self.listen().await?;

@@ -21,10 +21,10 @@ pub(super) trait Party: 'static {
 }
 
 /// One conversation. In a box, as it moves with every call.
-pub(super) struct Conversation<P: Party>(Option<Box<Talk<P>>>);
+pub(super) struct Talk<P: Party>(Option<Box<Lent<P>>>);
 
 /// What moves.
-struct Talk<P: Party> {
+struct Lent<P: Party> {
     handle: Handle<Servers>,
     id: ConnId,
     peer: Option<SocketAddr>,
@@ -33,9 +33,9 @@ struct Talk<P: Party> {
     party: Option<P>,
 }
 
-impl<P: Party> Conversation<P> {
+impl<P: Party> Talk<P> {
     pub(super) fn new(handle: Handle<Servers>, id: ConnId, peer: Option<SocketAddr>, party: P) -> Self {
-        Self(Some(Box::new(Talk { handle, id, peer, why: None, party: Some(party) })))
+        Self(Some(Box::new(Lent { handle, id, peer, why: None, party: Some(party) })))
     }
 
     /// Lends the party, the loop and the servers to `visit`.
@@ -43,45 +43,45 @@ impl<P: Party> Conversation<P> {
         &mut self,
         visit: impl FnOnce(&mut P, &mut Loop<'_, Servers>, &mut Servers) -> R + 'static,
     ) -> impl Future<Output = R> {
-        let mut talk = self.0.take().expect("it is lent to one call at a time");
-        let handle = talk.handle.clone();
+        let mut lent = self.0.take().expect("it is lent to one call at a time");
+        let handle = lent.handle.clone();
         let mut call = handle.call(move |event_loop, servers| {
-            let result = visit(talk.party.as_mut().expect(PRESENT), event_loop, servers);
-            (talk, result)
+            let result = visit(lent.party.as_mut().expect(PRESENT), event_loop, servers);
+            (lent, result)
         });
         // Not an `async fn`, which would keep room for `visit` three times.
         poll_fn(move |context| {
-            let (talk, result) = ready!(Pin::new(&mut call).poll(context));
-            self.0 = Some(talk);
+            let (lent, result) = ready!(Pin::new(&mut call).poll(context));
+            self.0 = Some(lent);
             Poll::Ready(result)
         })
     }
 
     pub(super) fn party(&self) -> &P {
-        self.talk().party.as_ref().expect(PRESENT)
+        self.lent().party.as_ref().expect(PRESENT)
     }
 
     pub(super) fn handle(&self) -> &Handle<Servers> {
-        &self.talk().handle
+        &self.lent().handle
     }
 
     pub(super) fn id(&self) -> ConnId {
-        self.talk().id
+        self.lent().id
     }
 
     /// The connection is gone, in this way: the last word.
     pub(super) fn end(&mut self, how: io::Result<()>) {
-        if let Some(talk) = &mut self.0 {
-            talk.why = how.err();
+        if let Some(lent) = &mut self.0 {
+            lent.why = how.err();
         }
     }
 
-    fn talk(&self) -> &Talk<P> {
+    fn lent(&self) -> &Lent<P> {
         self.0.as_ref().expect("it is not looked at while it is lent")
     }
 }
 
-impl<P: Party> Drop for Talk<P> {
+impl<P: Party> Drop for Lent<P> {
     fn drop(&mut self) {
         let Some(party) = self.party.take() else { return };
         if thread::panicking() {
