@@ -107,6 +107,8 @@ fn a_neighbour_speaks_reports_and_signs_of_life() {
     says(format!("{hello}WHATSAT k 1 1\n").as_bytes(), "ERR this line has no place here\n", true);
     says(format!("{hello}{hello}").as_bytes(), "ERR this line has no place here\n", true);
     says(format!("{hello}ERR enough\n").as_bytes(), "", true);
+    says(format!("{hello}PING\n{hello}").as_bytes(), "PONG\nERR this line has no place here\n", true);
+    says(format!("{hello}PING\nERR enough\n").as_bytes(), "PONG\n", true);
     says(&[hello.as_bytes(), &[b'x'; PEER_LINE + 1]].concat(), "ERR the line is too long\n", true);
 }
 

@@ -100,17 +100,25 @@ async fn listen(talk: &mut Talk<Contact>, reader: &mut StreamReader, writer: &St
         };
         reader.consume(lines.as_ref().map_or(0, Vec::len));
         let obey = move |contact: &mut Contact, event_loop: &mut Loop<'_, Servers>, servers: &mut Servers| {
-            let lines = lines.map_err(|why| contact.refuse(servers, id, why))?;
             let (mut answers, mut start) = (Vec::new(), 0);
+            let lines = match lines {
+                Ok(lines) => lines,
+                Err(why) => return (answers, Err(contact.refuse(servers, id, why))),
+            };
             for end in memchr_iter(b'\n', &lines) {
-                answers.extend(contact.obey(event_loop, servers, id, &lines[start..end])?.unwrap_or_default());
+                match contact.obey(event_loop, servers, id, &lines[start..end]) {
+                    Ok(answer) => answers.extend(answer.unwrap_or_default()),
+                    Err(parting) => return (answers, Err(parting)),
+                }
                 start = end + 1;
             }
-            Ok(answers)
+            (answers, Ok(()))
         };
-        match talk.lend(obey).await {
-            Ok(answers) => writer.write(&answers),
-            Err(parting) => return Ok(Over::Parting(parting)),
+        let (answers, outcome) = talk.lend(obey).await;
+        // Also what answers the lines before the one that ends it.
+        writer.write(&answers);
+        if let Err(parting) = outcome {
+            return Ok(Over::Parting(parting));
         }
     }
 }
