@@ -15,7 +15,7 @@ use std::time::Instant;
 use memchr::memchr;
 
 use super::talk::{Party, Talk};
-use crate::event_loop::{Loop, Lost};
+use crate::event_loop::{ConnId, Loop, Lost};
 use crate::server::client::{Client, Fault};
 use crate::server::limits::{CLIENT_LINE, GOODBYE_TIME, IDLE_TIME, LINE_TIME, STALL_TIME};
 use crate::server::{ServerId, Servers};
@@ -153,13 +153,14 @@ impl Session {
     async fn obey(&mut self, lines: Vec<u8>) -> io::Result<usize> {
         let (id, writer) = (self.talk.id(), Rc::clone(&self.writer));
         let obey = move |client: &mut Client, event_loop: &mut Loop<'_, Servers>, servers: &mut Servers| {
-            let mut done = 0;
+            let (mut done, mut said, room) = (0, 0, room(event_loop, id));
             while client.has_room()
-                && !writer.is_writing_paused()
+                && said <= room
                 && let Some(length) = memchr(b'\n', &lines[done..])
             {
                 if let Some(reply) = client.obey(event_loop, servers, id, &lines[done..][..length]) {
                     writer.write(&reply);
+                    said += reply.len();
                 }
                 done += length + 1;
             }
@@ -182,17 +183,17 @@ impl Session {
     async fn answer(&mut self) -> io::Result<()> {
         while !self.talk.party().is_answered() {
             let (id, writer) = (self.talk.id(), Rc::clone(&self.writer));
-            let answer = move |client: &mut Client, _: &mut Loop<'_, Servers>, servers: &mut Servers| {
-                let mut said = false;
-                while !writer.is_writing_paused()
+            let answer = move |client: &mut Client, event_loop: &mut Loop<'_, Servers>, servers: &mut Servers| {
+                let (mut said, room) = (0, room(event_loop, id));
+                while said <= room
                     && let Some(reply) = client.next_reply(servers, id)
                 {
                     writer.write(&reply);
-                    said = true;
+                    said += reply.len();
                 }
                 said
             };
-            if !self.talk.lend(answer).await {
+            if self.talk.lend(answer).await == 0 {
                 break;
             }
             self.drain().await?;
@@ -247,6 +248,14 @@ impl Session {
             }
         }
     }
+}
+
+/// How many bytes more may wait for a client before it has to read: what was written before the call is with its transport.
+fn room(event_loop: &mut Loop<'_, Servers>, id: ConnId) -> usize {
+    // To one that is lost all can be said.
+    event_loop
+        .transport(id)
+        .map_or(usize::MAX, |transport| transport.write_buffer_limits().1.saturating_sub(transport.write_buffer_size()))
 }
 
 /// Waits for whole lines: for their first byte until `idle`, if that is limited, and then for the first `\n`.
