@@ -1,6 +1,9 @@
-//! A Places of many moods: what it does with a question, the question says, so that it does the same to both styles.
+//! A Places of many moods: what it does with a question, the question says, so that it does the same to both styles. Which
+//! of two connections that are kept a question comes on does not count: none ends in the middle of another one's answer.
 
+use std::cell::Cell;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::time::Duration;
 
 use proxy_herd::event_loop::{Loop, Protocol, ServerSecurity, Transport};
@@ -8,11 +11,13 @@ use proxy_herd::server::Servers;
 
 /// Listens there.
 pub(crate) fn listen(event_loop: &mut Loop<'_, Servers>, address: SocketAddr) {
-    event_loop.listen(address, ServerSecurity::Plain, |_: &mut Servers| Places { request: Vec::new() });
+    event_loop.listen(address, ServerSecurity::Plain, |_: &mut Servers| Places::default());
 }
 
+#[derive(Default)]
 struct Places {
     request: Vec<u8>,
+    asked: Rc<Cell<usize>>,
 }
 
 impl Protocol<Servers> for Places {
@@ -21,6 +26,7 @@ impl Protocol<Servers> for Places {
         if !self.request.ends_with(b"\r\n\r\n") {
             return;
         }
+        self.asked.update(|asked| asked + 1);
         let request = String::from_utf8(std::mem::take(&mut self.request)).expect("it is text");
         let metres = request.split("radius=").nth(1).and_then(|rest| rest.split(['&', ' ']).next()).expect("a radius");
         let body = |results: usize| {
@@ -69,8 +75,11 @@ impl Protocol<Servers> for Places {
             End::After(time) => last + time,
             End::Close | End::Reset => last,
         };
+        let (asked, number) = (Rc::clone(&self.asked), self.asked.get());
         transport.event_loop().call_later(after, move |event_loop, _| {
-            if let Some(mut transport) = event_loop.transport(id) {
+            if let Some(mut transport) = event_loop.transport(id)
+                && asked.get() == number
+            {
                 match end {
                     End::Reset => transport.reset(),
                     _ => transport.close(),
