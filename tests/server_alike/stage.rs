@@ -11,6 +11,7 @@ use proxy_herd::driver::sim::{ClientId, Crash, Ending, HostId, Weather};
 use proxy_herd::herd::name::ServerName;
 use proxy_herd::herd::topology::{Topology, Url};
 use proxy_herd::places::question::Key;
+use proxy_herd::server::limits::{IDLE_TIME, STALL_TIME};
 use proxy_herd::server::{Provider, Servers, Style};
 
 use crate::places;
@@ -67,7 +68,7 @@ pub(crate) fn play(script: &Script, style: Style) -> Outcome {
         herd.pass(*pause);
         herd.perform(step);
     }
-    herd.pass(Duration::from_secs(900));
+    herd.pass(LAST);
     herd.outcome()
 }
 
@@ -245,25 +246,29 @@ fn places() -> SocketAddr {
 
 /// The line, without names of connections, ports, time differences and the style, which is said once, at the start.
 fn plain(line: &str) -> String {
-    let word = |word: &str| {
-        let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        let bare = word.trim_start_matches(['+', '-']);
-        if word.starts_with('#') {
-            "#".to_owned()
-        } else if bare.len() < word.len()
-            && bare.split_once('.').is_some_and(|(one, other)| digits(one) && other.len() == 9 && digits(other))
-        {
-            "~".to_owned()
-        } else if word.starts_with("127.0.0.1:") {
-            "address".to_owned()
-        } else if [Style::Callbacks, Style::Streams].iter().any(|style| style.to_string() == word) {
-            "style".to_owned()
-        } else {
-            word.to_owned()
+    let mut plain = String::with_capacity(line.len());
+    for word in line.split(' ') {
+        if !plain.is_empty() {
+            plain.push(' ');
         }
-    };
-    line.split(' ').map(word).collect::<Vec<_>>().join(" ")
+        plain.push_str(match word.as_bytes() {
+            [b'#', ..] => "#",
+            [b'+' | b'-', ..] if is_difference(&word[1..]) => "~",
+            _ if word.starts_with("127.0.0.1:") => "address",
+            b"callbacks" | b"streams" => "style",
+            _ => word,
+        });
+    }
+    plain
 }
+
+fn is_difference(word: &str) -> bool {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    word.split_once('.').is_some_and(|(one, other)| digits(one) && other.len() == 9 && digits(other))
+}
+
+/// How long it goes on after the last step: until who is idle, and then does not read, has had its time.
+const LAST: Duration = IDLE_TIME.saturating_add(STALL_TIME).saturating_add(Duration::from_secs(40));
 
 /// How often it is looked who has ended.
 const LOOK: Duration = Duration::from_millis(500);
