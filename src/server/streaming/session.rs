@@ -7,6 +7,7 @@
 //!
 //! What happens to a client, and what is said, is `client`'s business.
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::io;
 use std::rc::Rc;
@@ -29,8 +30,9 @@ pub(in crate::server) fn serve(
     writer: StreamWriter,
 ) -> impl Future<Output = io::Result<()>> {
     let patience = handle.sleep(IDLE_TIME);
-    let talk = Talk::new(handle, writer.id(), writer.peer().ip(), Client::new(server));
-    let mut session = Session { talk, reader, writer: Rc::new(writer), patience, begun: None };
+    let guest = Guest { client: Client::new(server), reader };
+    let talk = Talk::new(handle, writer.id(), writer.peer().ip(), guest);
+    let mut session = Session { talk, writer: Rc::new(writer), patience, begun: None };
     async move {
         match session.converse().await {
             Ok(Leave::Close) => session.writer.close(),
@@ -45,18 +47,23 @@ pub(in crate::server) fn serve(
 
 /// One client.
 struct Session {
-    talk: Talk<Client>,
-    reader: StreamReader,
+    talk: Talk<Guest>,
     writer: Rc<StreamWriter>,
     patience: Sleep,
     /// When the line began that is not complete.
     begun: Option<Instant>,
 }
 
+/// What is lent to calls: what it says is carried out where it lies.
+struct Guest {
+    client: Client,
+    reader: StreamReader,
+}
+
 /// What comes from a client.
 enum Heard {
-    /// Whole lines, each with its `\n`. They stay in the reader until they are carried out.
-    Lines(Vec<u8>),
+    /// Whole lines, so many bytes. They stay in the reader until they are carried out.
+    Lines(usize),
     /// The last line, which has none.
     Last(Vec<u8>),
     /// A line that began like this, and is none.
@@ -87,10 +94,10 @@ impl Session {
     /// Lets the client in, if it may stay.
     async fn welcome(&mut self) -> io::Result<()> {
         let (id, peer) = (self.talk.id(), self.writer.peer().ip().expect("clients come over TCP"));
-        if !self.talk.lend(move |client, event_loop, servers| client.admit(event_loop, servers, id, peer)).await {
+        if !self.talk.lend(move |guest, event_loop, servers| guest.client.admit(event_loop, servers, id, peer)).await {
             return Err(io::ErrorKind::ConnectionRefused.into());
         }
-        self.reader.set_limit(CLIENT_LINE);
+        self.talk.party_mut().reader.set_limit(CLIENT_LINE);
         self.writer.set_close_timeout(STALL_TIME);
         Ok(())
     }
@@ -101,20 +108,16 @@ impl Session {
         let mut left = None;
         loop {
             self.answer().await?;
-            if left.is_some_and(|left| memchr(b'\n', &self.reader.buffered()[..left]).is_none()) {
+            let reader = &mut self.talk.party_mut().reader;
+            if left.is_some_and(|left| memchr(b'\n', &reader.buffered()[..left]).is_none()) {
                 return Ok(Leave::CloseSlowly);
             }
             match self.hear().await? {
-                Either::Left(Heard::Lines(mut lines)) => {
-                    lines.truncate(left.unwrap_or(usize::MAX));
-                    let done = self.obey(lines).await?;
-                    self.reader.consume(done);
+                Either::Left(Heard::Lines(count)) => {
+                    let done = self.obey(count.min(left.unwrap_or(count))).await?;
                     left = left.map(|left| left - done);
                 }
-                Either::Left(Heard::Last(mut line)) => {
-                    line.push(b'\n');
-                    self.obey(line).await?;
-                }
+                Either::Left(Heard::Last(line)) => self.obey_last(line).await?,
                 Either::Left(Heard::Fault(fault, start)) => {
                     self.refuse(fault, start).await?;
                     return Ok(Leave::CloseSlowly);
@@ -122,12 +125,12 @@ impl Session {
                 Either::Left(Heard::End) => return Ok(Leave::Close),
                 Either::Left(Heard::Silence) => {
                     let id = self.talk.id();
-                    self.talk.lend(move |client, _, servers| client.log_idle(servers, id)).await;
+                    self.talk.lend(move |guest, _, servers| guest.client.log_idle(servers, id)).await;
                     return Ok(Leave::Close);
                 }
                 Either::Right(()) => {
                     if self.look().await? && left.is_none() {
-                        left = Some(self.reader.buffered().len());
+                        left = Some(self.talk.party_mut().reader.buffered().len());
                     }
                 }
             }
@@ -136,24 +139,27 @@ impl Session {
 
     /// Waits until the client says something, unless it is owed too much, or until somebody wakes us.
     async fn hear(&mut self) -> io::Result<Either<Heard, ()>> {
-        let Self { talk, reader, writer, patience, begun } = self;
-        if !talk.party().has_room() {
+        let Self { talk, writer, patience, begun } = self;
+        let (Guest { client, reader }, handle) = talk.parts();
+        if !client.has_room() {
             writer.woken().await;
             return Ok(Either::Right(()));
         }
-        let now = talk.handle().now();
-        let idle = if talk.party().awaits_places() { None } else { Some(now + IDLE_TIME) };
-        match race(next_lines(reader, patience, begun, idle, talk.handle()), writer.woken()).await {
+        let idle = if client.awaits_places() { None } else { Some(handle.now() + IDLE_TIME) };
+        match race(next_lines(reader, patience, begun, idle, handle), writer.woken()).await {
             Either::Left(heard) => heard.map(Either::Left),
             Either::Right(()) => Ok(Either::Right(())),
         }
     }
 
-    /// Carries out whole lines, as long as the client may be heard, and says what comes of it; how many bytes they were.
-    async fn obey(&mut self, lines: Vec<u8>) -> io::Result<usize> {
+    /// Carries out the lines in the first `count` bytes of the reader, as long as the client may be heard, and says what comes of
+    /// it; how many bytes they were.
+    async fn obey(&mut self, count: usize) -> io::Result<usize> {
         let (id, writer) = (self.talk.id(), Rc::clone(&self.writer));
-        let obey = move |client: &mut Client, event_loop: &mut Loop<'_, Servers>, servers: &mut Servers| {
+        let obey = move |guest: &mut Guest, event_loop: &mut Loop<'_, Servers>, servers: &mut Servers| {
+            let Guest { client, reader } = guest;
             let (mut done, mut said, room) = (0, 0, room(event_loop, id));
+            let lines = &reader.buffered()[..count];
             while client.has_room()
                 && said <= room
                 && let Some(length) = memchr(b'\n', &lines[done..])
@@ -164,16 +170,30 @@ impl Session {
                 }
                 done += length + 1;
             }
-            done
+            reader.consume(done);
+            (done, said > room)
         };
-        let done = self.talk.lend(obey).await;
-        self.drain().await?;
+        let (done, is_full) = self.talk.lend(obey).await;
+        if is_full {
+            self.drain().await?;
+        }
         Ok(done)
+    }
+
+    async fn obey_last(&mut self, line: Vec<u8>) -> io::Result<()> {
+        let id = self.talk.id();
+        let obey = move |guest: &mut Guest, event_loop: &mut Loop<'_, Servers>, servers: &mut Servers| {
+            guest.client.obey(event_loop, servers, id, &line).map(Cow::into_owned)
+        };
+        match self.talk.lend(obey).await {
+            Some(reply) => self.say(&reply).await,
+            None => Ok(()),
+        }
     }
 
     async fn refuse(&mut self, fault: Fault, start: Vec<u8>) -> io::Result<()> {
         let id = self.talk.id();
-        match self.talk.lend(move |client, _, servers| client.refuse(servers, id, fault, &start)).await {
+        match self.talk.lend(move |guest, _, servers| guest.client.refuse(servers, id, fault, &start)).await {
             Some(refusal) => self.say(&refusal).await,
             None => Ok(()),
         }
@@ -181,12 +201,12 @@ impl Session {
 
     /// Says what had to wait and need not any more.
     async fn answer(&mut self) -> io::Result<()> {
-        while !self.talk.party().is_answered() {
+        while !self.talk.party().client.is_answered() {
             let (id, writer) = (self.talk.id(), Rc::clone(&self.writer));
-            let answer = move |client: &mut Client, event_loop: &mut Loop<'_, Servers>, servers: &mut Servers| {
+            let answer = move |guest: &mut Guest, event_loop: &mut Loop<'_, Servers>, servers: &mut Servers| {
                 let (mut said, room) = (0, room(event_loop, id));
                 while said <= room
-                    && let Some(reply) = client.next_reply(servers, id)
+                    && let Some(reply) = guest.client.next_reply(servers, id)
                 {
                     writer.write(&reply);
                     said += reply.len();
@@ -205,7 +225,7 @@ impl Session {
     async fn answer_all(&mut self) -> io::Result<()> {
         loop {
             self.answer().await?;
-            if self.talk.party().is_answered() {
+            if self.talk.party().client.is_answered() {
                 return Ok(());
             }
             self.writer.woken().await;
@@ -219,8 +239,8 @@ impl Session {
             return Err(io::ErrorKind::ConnectionReset.into());
         }
         let id = self.talk.id();
-        let look = move |client: &mut Client, _: &mut Loop<'_, Servers>, servers: &mut Servers| {
-            client.take_answers(servers, id);
+        let look = move |guest: &mut Guest, _: &mut Loop<'_, Servers>, servers: &mut Servers| {
+            guest.client.take_answers(servers, id);
             servers.is_draining()
         };
         Ok(self.talk.lend(look).await)
@@ -239,9 +259,9 @@ impl Session {
             Ok(outcome) => outcome,
             Err(Elapsed) => {
                 let id = self.talk.id();
-                let log = move |client: &mut Client, event_loop: &mut Loop<'_, Servers>, servers: &mut Servers| {
+                let log = move |guest: &mut Guest, event_loop: &mut Loop<'_, Servers>, servers: &mut Servers| {
                     let unsent = event_loop.transport(id).map_or(0, |transport| transport.write_buffer_size());
-                    client.log_stalled(servers, id, unsent);
+                    guest.client.log_stalled(servers, id, unsent);
                 };
                 self.talk.lend(log).await;
                 Err(Elapsed.into())
@@ -283,7 +303,7 @@ async fn next_lines(
     let lines = patience.timeout(reader.fill_until(b"\n")).await;
     *begun = None;
     match lines {
-        Ok(Ok(lines)) => Ok(Heard::Lines(lines.to_vec())),
+        Ok(Ok(lines)) => Ok(Heard::Lines(lines.len())),
         // The client has ended its half; that is heard next.
         Ok(Err(ReadError::Incomplete { partial, .. })) => Ok(Heard::Last(partial)),
         Ok(Err(ReadError::LimitOverrun { .. })) => Ok(Heard::Fault(Fault::TooLong, reader.buffered().to_vec())),
@@ -292,8 +312,8 @@ async fn next_lines(
     }
 }
 
-impl Party for Client {
+impl Party for Guest {
     fn farewell(self, event_loop: &mut Loop<'_, Servers>, servers: &mut Servers, lost: Lost) {
-        Client::farewell(&self, event_loop, servers, lost);
+        self.client.farewell(event_loop, servers, lost);
     }
 }

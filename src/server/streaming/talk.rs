@@ -61,6 +61,16 @@ impl<P: Party> Talk<P> {
         self.lent().party.as_ref().expect(PRESENT)
     }
 
+    pub(super) fn party_mut(&mut self) -> &mut P {
+        self.parts().0
+    }
+
+    /// The party, and the handle beside it.
+    pub(super) fn parts(&mut self) -> (&mut P, &Handle<Servers>) {
+        let Lent { party, handle, .. } = &mut **self.0.as_mut().expect(HERE);
+        (party.as_mut().expect(PRESENT), handle)
+    }
+
     pub(super) fn handle(&self) -> &Handle<Servers> {
         &self.lent().handle
     }
@@ -77,7 +87,7 @@ impl<P: Party> Talk<P> {
     }
 
     fn lent(&self) -> &Lent<P> {
-        self.0.as_ref().expect("it is not looked at while it is lent")
+        self.0.as_ref().expect(HERE)
     }
 }
 
@@ -92,4 +102,5 @@ impl<P: Party> Drop for Lent<P> {
     }
 }
 
+const HERE: &str = "it is not looked at while it is lent";
 const PRESENT: &str = "it is seen off only when it is dropped";
