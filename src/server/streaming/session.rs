@@ -72,6 +72,8 @@ enum Heard {
     End,
     /// Nothing, for too long.
     Silence,
+    /// Nothing yet, but somebody has woken us.
+    Woken,
 }
 
 /// How a client is left, once it is answered.
@@ -113,22 +115,22 @@ impl Session {
                 return Ok(Leave::CloseSlowly);
             }
             match self.hear().await? {
-                Either::Left(Heard::Lines(count)) => {
+                Heard::Lines(count) => {
                     let done = self.obey(count.min(left.unwrap_or(count))).await?;
                     left = left.map(|left| left - done);
                 }
-                Either::Left(Heard::Last(line)) => self.obey_last(line).await?,
-                Either::Left(Heard::Fault(fault, start)) => {
+                Heard::Last(line) => self.obey_last(line).await?,
+                Heard::Fault(fault, start) => {
                     self.refuse(fault, start).await?;
                     return Ok(Leave::CloseSlowly);
                 }
-                Either::Left(Heard::End) => return Ok(Leave::Close),
-                Either::Left(Heard::Silence) => {
+                Heard::End => return Ok(Leave::Close),
+                Heard::Silence => {
                     let id = self.talk.id();
                     self.talk.lend(move |guest, _, servers| guest.client.log_idle(servers, id)).await;
                     return Ok(Leave::Close);
                 }
-                Either::Right(()) => {
+                Heard::Woken => {
                     if self.look().await? && left.is_none() {
                         left = Some(self.talk.party_mut().reader.buffered().len());
                     }
@@ -138,17 +140,17 @@ impl Session {
     }
 
     /// Waits until the client says something, unless it is owed too much, or until somebody wakes us.
-    async fn hear(&mut self) -> io::Result<Either<Heard, ()>> {
+    async fn hear(&mut self) -> io::Result<Heard> {
         let Self { talk, writer, patience, begun } = self;
         let (Guest { client, reader }, handle) = talk.parts();
         if !client.has_room() {
             writer.woken().await;
-            return Ok(Either::Right(()));
+            return Ok(Heard::Woken);
         }
         let idle = if client.awaits_places() { None } else { Some(handle.now() + IDLE_TIME) };
         match race(next_lines(reader, patience, begun, idle, handle), writer.woken()).await {
-            Either::Left(heard) => heard.map(Either::Left),
-            Either::Right(()) => Ok(Either::Right(())),
+            Either::Left(heard) => heard,
+            Either::Right(()) => Ok(Heard::Woken),
         }
     }
 
@@ -156,8 +158,7 @@ impl Session {
     /// it; how many bytes they were.
     async fn obey(&mut self, count: usize) -> io::Result<usize> {
         let (id, writer) = (self.talk.id(), Rc::clone(&self.writer));
-        let obey = move |guest: &mut Guest, event_loop: &mut Loop<'_, Servers>, servers: &mut Servers| {
-            let Guest { client, reader } = guest;
+        let lent = self.talk.lend(move |Guest { client, reader }, event_loop, servers| {
             let (mut done, mut said, room) = (0, 0, room(event_loop, id));
             let lines = &reader.buffered()[..count];
             while client.has_room()
@@ -172,8 +173,8 @@ impl Session {
             }
             reader.consume(done);
             (done, said > room)
-        };
-        let (done, is_full) = self.talk.lend(obey).await;
+        });
+        let (done, is_full) = lent.await;
         if is_full {
             self.drain().await?;
         }
@@ -182,10 +183,10 @@ impl Session {
 
     async fn obey_last(&mut self, line: Vec<u8>) -> io::Result<()> {
         let id = self.talk.id();
-        let obey = move |guest: &mut Guest, event_loop: &mut Loop<'_, Servers>, servers: &mut Servers| {
+        let lent = self.talk.lend(move |guest, event_loop, servers| {
             guest.client.obey(event_loop, servers, id, &line).map(Cow::into_owned)
-        };
-        match self.talk.lend(obey).await {
+        });
+        match lent.await {
             Some(reply) => self.say(&reply).await,
             None => Ok(()),
         }
@@ -203,7 +204,7 @@ impl Session {
     async fn answer(&mut self) -> io::Result<()> {
         while !self.talk.party().client.is_answered() {
             let (id, writer) = (self.talk.id(), Rc::clone(&self.writer));
-            let answer = move |guest: &mut Guest, event_loop: &mut Loop<'_, Servers>, servers: &mut Servers| {
+            let lent = self.talk.lend(move |guest, event_loop, servers| {
                 let (mut said, room) = (0, room(event_loop, id));
                 while said <= room
                     && let Some(reply) = guest.client.next_reply(servers, id)
@@ -212,8 +213,8 @@ impl Session {
                     said += reply.len();
                 }
                 said
-            };
-            if self.talk.lend(answer).await == 0 {
+            });
+            if lent.await == 0 {
                 break;
             }
             self.drain().await?;
@@ -239,11 +240,11 @@ impl Session {
             return Err(io::ErrorKind::ConnectionReset.into());
         }
         let id = self.talk.id();
-        let look = move |guest: &mut Guest, _: &mut Loop<'_, Servers>, servers: &mut Servers| {
+        let lent = self.talk.lend(move |guest, _, servers| {
             guest.client.take_answers(servers, id);
             servers.is_draining()
-        };
-        Ok(self.talk.lend(look).await)
+        });
+        Ok(lent.await)
     }
 
     /// Says something, and waits while the client does not read.
@@ -255,18 +256,16 @@ impl Session {
     /// Waits while the client does not read.
     async fn drain(&mut self) -> io::Result<()> {
         self.patience.reset(self.talk.handle().now() + STALL_TIME);
-        match self.patience.timeout(self.writer.drain()).await {
-            Ok(outcome) => outcome,
-            Err(Elapsed) => {
-                let id = self.talk.id();
-                let log = move |guest: &mut Guest, event_loop: &mut Loop<'_, Servers>, servers: &mut Servers| {
-                    let unsent = event_loop.transport(id).map_or(0, |transport| transport.write_buffer_size());
-                    guest.client.log_stalled(servers, id, unsent);
-                };
-                self.talk.lend(log).await;
-                Err(Elapsed.into())
-            }
+        if let Ok(outcome) = self.patience.timeout(self.writer.drain()).await {
+            return outcome;
         }
+        let id = self.talk.id();
+        let lent = self.talk.lend(move |guest, event_loop, servers| {
+            let unsent = event_loop.transport(id).map_or(0, |transport| transport.write_buffer_size());
+            guest.client.log_stalled(servers, id, unsent);
+        });
+        lent.await;
+        Err(Elapsed.into())
     }
 }
 
