@@ -143,7 +143,7 @@ impl Pipe {
             ends.incoming = self.desk.spare();
         }
         ends.incoming.extend_from_slice(data);
-        if ends.reading == Reading::Flowing && ends.held + ends.incoming.len() > ends.limit.saturating_mul(2) {
+        if ends.is_overfull() {
             ends.reading = Reading::Paused;
             transport.pause_reading();
         }
@@ -216,11 +216,11 @@ impl Pipe {
     /// Once all that came is taken: the end, or the reader waits. Who waits gets more, however much it holds.
     pub(super) fn poll_end(self: &Rc<Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut ends = self.ends_mut();
-        match &ends.phase {
-            _ if ends.ended => return Poll::Ready(Ok(())),
-            Phase::Lost(None) => return Poll::Ready(Ok(())),
-            Phase::Lost(Some(why)) => return Poll::Ready(Err(again(why))),
-            Phase::Opening | Phase::Open | Phase::Upgrading => {}
+        if ends.ended {
+            return Poll::Ready(Ok(()));
+        }
+        if let lost @ Poll::Ready(_) = ends.poll_lost() {
+            return lost;
         }
         let old = ends.wait(context.waker());
         self.resume(&mut ends);
@@ -233,7 +233,7 @@ impl Pipe {
     pub(super) fn hold(self: &Rc<Self>, held: usize) {
         let mut ends = self.ends_mut();
         ends.held = held;
-        if held + ends.incoming.len() <= ends.limit {
+        if ends.unread() <= ends.limit {
             self.resume(&mut ends);
         }
     }
@@ -241,10 +241,9 @@ impl Pipe {
     pub(super) fn set_limit(self: &Rc<Self>, limit: usize) {
         let mut ends = self.ends_mut();
         ends.limit = limit;
-        let len = ends.held + ends.incoming.len();
-        if len <= limit {
+        if ends.unread() <= limit {
             self.resume(&mut ends);
-        } else if ends.reading == Reading::Flowing && len > limit.saturating_mul(2) {
+        } else if ends.is_overfull() {
             ends.reading = Reading::Paused;
             self.wish_in(&mut ends, Wish::Pause);
         }
@@ -365,6 +364,16 @@ impl Ends {
 
     pub(super) fn limit(&self) -> usize {
         self.limit
+    }
+
+    /// How many bytes wait to be given out by the reader.
+    fn unread(&self) -> usize {
+        self.held + self.incoming.len()
+    }
+
+    /// Whether the peer, which is being read from, should not be.
+    fn is_overfull(&self) -> bool {
+        self.reading == Reading::Flowing && self.unread() > self.limit.saturating_mul(2)
     }
 
     /// Whether the connection stood, be it lost by now or not.

@@ -64,7 +64,7 @@ struct Guest {
 enum Heard {
     /// Whole lines, so many bytes. They stay in the reader until they are carried out.
     Lines(usize),
-    /// The last line, which has none.
+    /// The last line, which has no `\n`.
     Last(Vec<u8>),
     /// A line that began like this, and is none.
     Fault(Fault, Vec<u8>),
@@ -147,8 +147,7 @@ impl Session {
             writer.woken().await;
             return Ok(Heard::Woken);
         }
-        let idle = if client.awaits_places() { None } else { Some(handle.now() + IDLE_TIME) };
-        match race(next_lines(reader, patience, begun, idle, handle), writer.woken()).await {
+        match race(next_lines(reader, patience, begun, handle), writer.woken()).await {
             Either::Left(heard) => heard,
             Either::Right(()) => Ok(Heard::Woken),
         }
@@ -186,18 +185,14 @@ impl Session {
         let lent = self.talk.lend(move |guest, event_loop, servers| {
             guest.client.obey(event_loop, servers, id, &line).map(Cow::into_owned)
         });
-        match lent.await {
-            Some(reply) => self.say(&reply).await,
-            None => Ok(()),
-        }
+        let said = lent.await;
+        self.say(said).await
     }
 
     async fn refuse(&mut self, fault: Fault, start: Vec<u8>) -> io::Result<()> {
         let id = self.talk.id();
-        match self.talk.lend(move |guest, _, servers| guest.client.refuse(servers, id, fault, &start)).await {
-            Some(refusal) => self.say(&refusal).await,
-            None => Ok(()),
-        }
+        let refusal = self.talk.lend(move |guest, _, servers| guest.client.refuse(servers, id, fault, &start)).await;
+        self.say(refusal).await
     }
 
     /// Says what had to wait and need not any more.
@@ -247,9 +242,9 @@ impl Session {
         Ok(lent.await)
     }
 
-    /// Says something, and waits while the client does not read.
-    async fn say(&mut self, reply: &[u8]) -> io::Result<()> {
-        self.writer.write(reply);
+    /// Says what there is to say, and waits while the client does not read.
+    async fn say(&mut self, reply: Option<Vec<u8>>) -> io::Result<()> {
+        self.writer.write(&reply.unwrap_or_default());
         self.drain().await
     }
 
@@ -277,25 +272,17 @@ fn room(event_loop: &mut Loop<'_, Servers>, id: ConnId) -> usize {
         .map_or(usize::MAX, |transport| transport.write_buffer_limits().1.saturating_sub(transport.write_buffer_size()))
 }
 
-/// Waits for whole lines: for their first byte until `idle`, if that is limited, and then for the first `\n`.
+/// Waits for whole lines: first for anything, then for a `\n`.
 async fn next_lines(
     reader: &mut StreamReader,
     patience: &mut Sleep,
     begun: &mut Option<Instant>,
-    idle: Option<Instant>,
     handle: &Handle<Servers>,
 ) -> io::Result<Heard> {
-    let first = match idle {
-        None => reader.fill_buf().await?,
-        Some(idle) => {
-            patience.reset(idle);
-            match patience.timeout(reader.fill_buf()).await {
-                Ok(first) => first?,
-                Err(Elapsed) => return Ok(Heard::Silence),
-            }
-        }
-    };
-    if first.is_empty() {
+    // Who waits for Places is answered, and we are woken, long before it counts as silent.
+    patience.reset(handle.now() + IDLE_TIME);
+    let Ok(first) = patience.timeout(reader.fill_buf()).await else { return Ok(Heard::Silence) };
+    if first?.is_empty() {
         return Ok(Heard::End);
     }
     patience.reset(*begun.get_or_insert(handle.now()) + LINE_TIME);
