@@ -2,5 +2,7 @@
 
 pub(crate) mod clients;
 pub(crate) mod echo;
+#[path = "../../tests/cost/goloman.rs"]
+pub(crate) mod goloman;
 pub(crate) mod herd;
 pub(crate) mod pairs;

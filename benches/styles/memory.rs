@@ -14,7 +14,7 @@ use proxy_herd::streams::Handle;
 
 use super::common::clients::Talk;
 use super::common::echo::{self, Echo};
-use super::common::herd;
+use super::common::{goloman, herd};
 use super::stage::{Stage, Used, bytes, connect};
 use super::tasks::{Executor, Ours, Runner, Tokio};
 use super::{Table, Wanted};
@@ -72,7 +72,7 @@ fn idle_echo(start: fn(SocketAddr) -> EventLoop<usize>) -> Costs {
 }
 
 fn idle_client(style: Style) -> Costs {
-    idle(|address| herd::goloman(style, address), herd::clients, &herd::TALK)
+    idle(|address| goloman::goloman(style, address), goloman::clients, &herd::TALK)
 }
 
 fn idle_tasks<R: Runner>() -> Costs {

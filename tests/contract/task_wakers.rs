@@ -5,7 +5,7 @@ use std::future::pending;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
@@ -18,6 +18,7 @@ use proxy_herd::streams::{Event, Handle, Queue, StreamWriter};
 use crate::diary::{Bell, counted, says, settle_in, with_tasks};
 use crate::loopback::PATIENCE;
 use crate::recorder::Journal;
+use crate::threads_dns_signals::Wakes;
 use crate::world::on_sockets;
 
 #[test]
@@ -136,16 +137,6 @@ fn a_thousand_wakes_of_a_sleeping_loop_are_one_turn() {
         assert_eq!(wakes.0.load(Ordering::Relaxed) - before, 1);
         assert_eq!(turn(), None, "it sleeps again");
         assert_eq!(polls.each_ref().map(|polls| polls.get()), [1 + round; 3]);
-    }
-}
-
-/// Counts instead of waking.
-#[derive(Default)]
-struct Wakes(AtomicUsize);
-
-impl Wake for Wakes {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::Relaxed);
     }
 }
 

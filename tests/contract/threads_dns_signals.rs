@@ -51,7 +51,7 @@ fn threadsafe_wakes_blocked_poll() {
 
 /// Counts instead of waking.
 #[derive(Default)]
-struct Wakes(AtomicUsize);
+pub(crate) struct Wakes(pub(crate) AtomicUsize);
 
 impl Wake for Wakes {
     fn wake(self: Arc<Self>) {

@@ -10,6 +10,7 @@
 #[path = "../contract/certificates.rs"]
 mod certificates;
 mod event_loop;
+mod goloman;
 mod server;
 mod stage;
 mod streams;

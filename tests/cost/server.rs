@@ -2,13 +2,11 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
-use std::time::{Instant, SystemTime};
 
 use proxy_herd::event_loop::{ConnId, Endpoints, EventLoop, ListenerId, Request};
-use proxy_herd::herd::name::ServerName;
-use proxy_herd::herd::topology::Topology;
-use proxy_herd::server::{Provider, Servers, Style};
+use proxy_herd::server::{Servers, Style};
 
+use crate::goloman::{clients, goloman};
 use crate::stage::{Stage, bytes, with_descriptors};
 
 #[test]
@@ -105,7 +103,7 @@ fn the_replies_leave_in_one_write_in(style: Style) {
 
 /// A server on real sockets.
 fn start(style: Style) -> Stage<Servers> {
-    Stage::new(|address| goloman(style, address), |servers| servers.clients(&name()).expect("it runs") as usize)
+    Stage::new(|address| goloman(style, address), clients)
 }
 
 /// A client says something that ends one line, and has its answer.
@@ -193,33 +191,11 @@ fn one_client_without_sockets(style: Style) -> (EventLoop<Servers>, ConnId) {
     (event_loop, client.expect("it is let in"))
 }
 
-/// A herd of one, about to listen for clients on `address`.
-fn goloman(style: Style, address: SocketAddr) -> EventLoop<Servers> {
-    let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let topology = Topology::parse(TOPOLOGY).expect("a topology").with_addresses(|_| (address, anywhere));
-    let places = Provider::embedded().expect("random numbers");
-    let servers = Servers::new(&topology, &[name()], places, SEED).with_style(style);
-    let mut event_loop = EventLoop::new(servers, Instant::now(), SystemTime::now());
-    event_loop.enter(|event_loop, servers| servers.start(event_loop));
-    event_loop
-}
-
-fn name() -> ServerName {
-    ServerName::parse(b"Goloman").expect("a name")
-}
-
 fn lines(text: &[u8]) -> usize {
     text.iter().filter(|byte| **byte == b'\n').count()
 }
 
 const STYLES: [Style; 2] = [Style::Callbacks, Style::Streams];
-
-const TOPOLOGY: &str = r#"{
-    "herd": "alone",
-    "servers": { "Goloman": { "clients": "127.0.0.1:1", "peers": "127.0.0.1:2" } },
-    "links": [],
-    "places": { "provider": "embedded" }
-}"#;
 
 const IAMAT: &[u8] = b"IAMAT kiwi.cs.ucla.edu +34.068930-118.445127 1520023934.918963997\n";
 
