@@ -105,6 +105,7 @@ pub mod cli;
 pub mod driver;
 pub mod event_loop;
 pub mod herd;
+pub mod mutation;
 pub mod places;
 pub mod server;
 pub mod streams;

@@ -21,6 +21,7 @@ use super::request::{Request, Signal};
 use super::schedule::Call;
 use super::timers::Timers;
 use super::{ExceptionHandler, Handler};
+use crate::mutation::Rule;
 
 /// See the file's head.
 pub(super) struct Hub<S> {
@@ -120,7 +121,7 @@ impl<S> Hub<S> {
 
     /// The connection, over or not.
     pub(super) fn connection(&self, id: ConnId) -> Option<&Connection> {
-        self.connections.get(id.index()).filter(|connection| connection.generation == id.generation())
+        self.connections.get(id.index()).filter(|connection| is_same(connection, id))
     }
 
     pub(super) fn insert(&mut self, phase: Phase, channel: Channel, handshake_timeout: Duration) -> ConnId {
@@ -370,7 +371,12 @@ impl<S> Hub<S> {
 
 /// The connection of that name, over or not; with the table alone borrowed, not the whole hub.
 fn named(connections: &mut Slab<Connection>, id: ConnId) -> Option<&mut Connection> {
-    connections.get_mut(id.index()).filter(|connection| connection.generation == id.generation())
+    connections.get_mut(id.index()).filter(|connection| is_same(connection, id))
+}
+
+/// Whether that name was given to this connection, and not to one that had its slot before.
+fn is_same(connection: &Connection, id: ConnId) -> bool {
+    connection.generation == id.generation() || !Rule::Generation.holds()
 }
 
 /// The same, unless it is over.

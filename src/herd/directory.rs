@@ -15,6 +15,7 @@ use hashbrown::hash_table::Entry as Slot;
 
 use crate::herd::report::Report;
 use crate::herd::timestamp::Timestamp;
+use crate::mutation::Rule;
 
 /// What a server knows of where clients are.
 pub struct Directory {
@@ -40,7 +41,7 @@ impl Directory {
     /// Keeps `report` if it is greater than what is known of its client, in the total order of reports.
     pub fn merge(&mut self, report: &Report<'_>) -> Merged {
         self.merge_if(report, |entry| match report.timestamp().cmp(&entry.timestamp) {
-            Ordering::Equal => *report > entry.report(),
+            Ordering::Equal => Rule::TieBreak.holds() && *report > entry.report(),
             order => order.is_gt(),
         })
     }

@@ -9,6 +9,7 @@ use crate::herd::name::ServerName;
 use crate::herd::position::Position;
 use crate::herd::report::Report;
 use crate::herd::timestamp::Timestamp;
+use crate::mutation::Rule;
 
 /// One server's part in the herd: its name and what it knows.
 pub struct Node {
@@ -82,11 +83,11 @@ impl Node {
 
     fn learn(&mut self, neighbour: NeighbourId, line: &[u8], effects: &mut Effects) {
         match Report::parse(line).map(|report| self.directory.merge(&report)) {
-            Some(Merged::Fresh) => {
+            Some(merged) if merged == Merged::Fresh || !Rule::DuplicateSuppression.holds() => {
                 let line = effects.line(&[line]);
                 effects.entries.push(Entry::Flood { line, except: Some(neighbour) });
             }
-            Some(Merged::Stale) => {}
+            Some(_) => {}
             None => effects.entries.push(Entry::Violation(MALFORMED)),
         }
     }

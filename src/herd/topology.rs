@@ -74,6 +74,12 @@ pub struct Limits {
     pub max_connections: u32,
     /// How many of them from one address; `None` is as many as there may be in all.
     pub max_connections_per_address: Option<u32>,
+    /// How many clients a server remembers; the oldest report goes for a newer one.
+    pub max_clients: usize,
+    /// How long a report is remembered after the time that its client gave; `None` is for ever.
+    pub client_ttl: Option<Duration>,
+    /// How far ahead of the server's clock a client's timestamp may be; `None` is as far as it likes.
+    pub max_future: Option<Duration>,
 }
 
 impl Topology {
@@ -150,11 +156,22 @@ impl Limits {
     pub const LONGEST_DRAIN: u32 = 3600;
     /// The highest number of connections that can be set.
     pub const MOST_CONNECTIONS: u32 = 1_000_000;
+    /// The highest number of clients to remember that can be set: some 20 GB of memory.
+    pub const MOST_CLIENTS: u32 = 100_000_000;
+    /// The longest `client_ttl` and `max_future` that can be set: a hundred years, in seconds.
+    pub const LONGEST_TIME: u32 = 100 * 366 * 24 * 3600;
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { drain: Duration::from_secs(5), max_connections: 10_000, max_connections_per_address: None }
+        Self {
+            drain: Duration::from_secs(5),
+            max_connections: 10_000,
+            max_connections_per_address: None,
+            max_clients: 1_000_000,
+            client_ttl: None,
+            max_future: None,
+        }
     }
 }
 

@@ -19,6 +19,7 @@ use crate::event_loop::{ConnId, Loop};
 use crate::herd::link;
 use crate::herd::name::ServerName;
 use crate::herd::node::NeighbourId;
+use crate::mutation::Rule;
 use crate::wire::escaped::Escaped;
 
 /// Connects to all neighbours of a server.
@@ -73,11 +74,11 @@ pub(super) fn flood(event_loop: &mut Loop<'_, Servers>, server: &mut Server, lin
     let Server { name, links, .. } = server;
     let name = name.as_str();
     for (neighbour, connection, lagging) in links.up() {
-        if Some(neighbour) == except {
+        if Some(neighbour) == except && Rule::SplitHorizon.holds() {
             continue;
         }
         let Some(mut transport) = event_loop.transport(connection) else { continue };
-        if transport.is_writing_paused() {
+        if transport.is_writing_paused() && Rule::Lagging.holds() {
             if !std::mem::replace(lagging, true) {
                 log::warn!(target: name, "{connection} does not keep up: reports to it are dropped");
                 // A task waits for room only if it knows that there is none.

@@ -199,17 +199,19 @@ fn read_file(field: &Field<'_>, errors: &mut Errors) -> Option<PathBuf> {
 }
 
 fn read_limits(field: &Field<'_>, errors: &mut Errors) -> Option<Limits> {
-    let known = ["drain", "max_connections", "max_connections_per_address"];
-    let [drain, max, per_address] = field.keys(known, "an object, like { \"drain\": 5 }", errors)?;
+    let known = ["drain", "max_connections", "max_connections_per_address", "max_clients", "client_ttl", "max_future"];
+    let wanted = "an object, like { \"drain\": 5 }";
+    let [drain, connections, per_address, clients, ttl, future] = field.keys(known, wanted, errors)?;
     let mut read = |field: Option<Field<'_>>, range| field.and_then(|field| field.whole_number(range, errors));
-    let drain = read(drain, 0..=Limits::LONGEST_DRAIN);
-    let max = read(max, 1..=Limits::MOST_CONNECTIONS);
-    let per_address = read(per_address, 1..=Limits::MOST_CONNECTIONS);
+    let seconds = |number: u32| Duration::from_secs(number.into());
     let usual = Limits::default();
     Some(Limits {
-        drain: drain.map_or(usual.drain, |seconds| Duration::from_secs(seconds.into())),
-        max_connections: max.unwrap_or(usual.max_connections),
-        max_connections_per_address: per_address,
+        drain: read(drain, 0..=Limits::LONGEST_DRAIN).map_or(usual.drain, seconds),
+        max_connections: read(connections, 1..=Limits::MOST_CONNECTIONS).unwrap_or(usual.max_connections),
+        max_connections_per_address: read(per_address, 1..=Limits::MOST_CONNECTIONS),
+        max_clients: read(clients, 1..=Limits::MOST_CLIENTS).map_or(usual.max_clients, |number| number as usize),
+        client_ttl: read(ttl, 1..=Limits::LONGEST_TIME).map(seconds),
+        max_future: read(future, 0..=Limits::LONGEST_TIME).map(seconds),
     })
 }
 
