@@ -1,25 +1,39 @@
 //! The newest report of each client, each AT line stored once.
 //!
-//! The key of an entry is a slice of its line, so a client costs its line and at most 200 bytes (about 100, measured
-//! at a million clients). Client IDs are hostile: the hash is keyed by a seed, all of it secret to clients. The same
-//! seed and the same reports give the same directory in the same order of iteration, so that a simulation repeats. It
-//! neither reads a clock nor knows who sent what.
+//! - The key of an entry is a slice of its line, so a client costs its line and at most 200 bytes (about 100, measured
+//!   at a million clients). Client IDs are hostile: the hash is keyed by a seed, all of it secret to clients. The same
+//!   seed and the same reports give the same directory in the same order of iteration, so that a simulation repeats.
+//! - There are 1024 small tables, the *shards*, and not one large: whatever has to look at every entry (a repair, expiry,
+//!   eviction) does so a shard at a time, and no table is ever so large that its growth is felt.
+//! - What is forgotten is a function of the reports alone: those that are older than the horizon, and beyond
+//!   `max_clients` the least in the total order. So servers that have heard the same forget the same.
+//!
+//! It neither reads a clock nor knows who sent what.
+
+mod entry;
 
 use std::cmp::Ordering;
-use std::hash::Hasher;
 
-use foldhash::SharedSeed;
-use foldhash::fast::FoldHasher;
 use hashbrown::HashTable;
-use hashbrown::hash_table::Entry as Slot;
 
+use self::entry::{Entry, HashKeys};
+use crate::herd::digest::{Digest, Place, Sums};
 use crate::herd::report::Report;
 use crate::herd::timestamp::Timestamp;
 use crate::mutation::Rule;
 
+pub(super) use self::entry::Key;
+
 /// What a server knows of where clients are.
 pub struct Directory {
-    entries: HashTable<Entry>,
+    shards: Box<[Shard]>,
+    count: usize,
+    max_clients: usize,
+    /// What is older is forgotten.
+    horizon: Option<Timestamp>,
+    /// The shard that is swept next.
+    unswept: usize,
+    sums: Sums,
     keys: HashKeys,
 }
 
@@ -28,14 +42,27 @@ pub struct Directory {
 pub enum Merged {
     /// The directory holds it now.
     Fresh,
-    /// The directory is unchanged: it knew as much, or better.
+    /// The directory is unchanged: it knew as much, or better; or what is so old is forgotten.
     Stale,
 }
 
 impl Directory {
     /// An empty directory whose hash is keyed by `seed`: unpredictable for a server, repeated for a simulation.
     pub fn new(seed: u64) -> Self {
-        Self { entries: HashTable::new(), keys: HashKeys::new(seed) }
+        Self {
+            shards: (0..SHARDS).map(|_| Shard::default()).collect(),
+            count: 0,
+            max_clients: usize::MAX,
+            horizon: None,
+            unswept: 0,
+            sums: Sums::new(),
+            keys: HashKeys::new(seed),
+        }
+    }
+
+    /// The same, of at most so many clients, at least 1: the oldest report goes for a newer one.
+    pub fn with_max_clients(self, max_clients: usize) -> Self {
+        Self { max_clients, ..self }
     }
 
     /// Keeps `report` if it is greater than what is known of its client, in the total order of reports.
@@ -53,12 +80,26 @@ impl Directory {
     }
 
     fn merge_if(&mut self, report: &Report<'_>, replaces: impl FnOnce(&Entry) -> bool) -> Merged {
-        let hash = self.keys.hash(report.client());
-        match self.entries.entry(spread(hash), |entry| entry.is(hash, report.client()), |entry| spread(entry.hash)) {
-            Slot::Occupied(slot) if !replaces(slot.get()) => return Merged::Stale,
-            Slot::Occupied(mut slot) => slot.get_mut().replace(report),
-            Slot::Vacant(slot) => {
-                slot.insert(Entry::new(hash, report));
+        if self.is_over(report.timestamp()) {
+            return Merged::Stale;
+        }
+        let key = self.keys.key(report.client());
+        let shard = &mut self.shards[key.shard()];
+        match shard.entries.find_mut(key.spread(), |entry| entry.is(key, report.client())) {
+            Some(entry) if !replaces(entry) => return Merged::Stale,
+            Some(entry) => {
+                self.sums.take_away(entry.place, entry.line_hash());
+                entry.replace(report);
+                self.sums.add(entry.place, entry.line_hash());
+            }
+            None => {
+                if self.count >= self.max_clients && !self.make_room(report) {
+                    return Merged::Stale;
+                }
+                let entry = Entry::new(key, Place::of(report.client()), report);
+                self.sums.add(entry.place, entry.line_hash());
+                self.count += 1;
+                self.shards[key.shard()].insert(entry);
             }
         }
         Merged::Fresh
@@ -66,95 +107,163 @@ impl Directory {
 
     /// What is known of `client`.
     pub fn find(&self, client: &[u8]) -> Option<Report<'_>> {
-        let hash = self.keys.hash(client);
-        self.entries.find(spread(hash), |entry| entry.is(hash, client)).map(Entry::report)
+        let key = self.keys.key(client);
+        let entry = self.shards[key.shard()].entries.find(key.spread(), |entry| entry.is(key, client))?;
+        (!self.is_over(entry.timestamp)).then(|| entry.report())
     }
 
-    /// How many clients are known.
+    /// How many clients are known, those not counted off that [`sweep`](Self::sweep) has not come to.
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.count
     }
 
     /// Whether no client is known.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.count == 0
     }
 
     /// All that is known, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = Report<'_>> {
-        self.entries.iter().map(Entry::report)
-    }
-}
-
-/// One client: a report's line, and of the rest only what most lookups need without reading the line. 40 bytes.
-struct Entry {
-    timestamp: Timestamp,
-    /// The line, then perhaps what is left of a longer one: a client that reports again seldom needs a new allocation.
-    text: Box<[u8]>,
-    hash: u32,
-    length: u16,
-    client_start: u8,
-    client_length: u8,
-}
-
-impl Entry {
-    fn new(hash: u32, report: &Report<'_>) -> Self {
-        let (length, client_start, client_length) = Self::measure(report);
-        let (timestamp, text) = (report.timestamp(), report.line().into());
-        Self { timestamp, text, hash, length, client_start, client_length }
+        let entries = self.shards.iter().flat_map(|shard| shard.entries.iter());
+        entries.filter(|entry| !self.is_over(entry.timestamp)).map(Entry::report)
     }
 
-    fn replace(&mut self, report: &Report<'_>) {
-        let line = report.line();
-        match self.text.get_mut(..line.len()) {
-            Some(text) => text.copy_from_slice(line),
-            None => self.text = line.into(),
+    /// From now on, reports with a timestamp before `horizon` are neither taken nor found. Their memory is given back by
+    /// [`sweep`](Self::sweep).
+    pub fn forget_before(&mut self, horizon: Timestamp) {
+        self.horizon = Some(horizon);
+    }
+
+    /// Removes what is forgotten from the next 64 shards of the 1024; true while there are some left in this round.
+    pub fn sweep(&mut self) -> bool {
+        let Self { shards, count, horizon, unswept, sums, .. } = self;
+        let Some(horizon) = *horizon else { return false };
+        for shard in &mut shards[*unswept..][..SWEPT_AT_ONCE] {
+            if shard.oldest.is_some_and(|oldest| oldest < horizon) {
+                for entry in shard.entries.extract_if(|entry| entry.timestamp < horizon) {
+                    sums.take_away(entry.place, entry.line_hash());
+                    *count -= 1;
+                }
+                shard.measure();
+            }
         }
-        (self.length, self.client_start, self.client_length) = Self::measure(report);
-        self.timestamp = report.timestamp();
+        *unswept = (*unswept + SWEPT_AT_ONCE) % SHARDS;
+        *unswept > 0
     }
 
-    fn measure(report: &Report<'_>) -> (u16, u8, u8) {
-        (
-            u16::try_from(report.line().len()).expect("a report has at most 8192 bytes"),
-            u8::try_from(report.client_start()).expect("a client's ID begins in the first hundred bytes"),
-            u8::try_from(report.client().len()).expect("a client's ID has at most 255 bytes"),
-        )
+    /// How many reports there are, and the sum of their hashes.
+    pub fn digest(&self) -> Digest {
+        Digest { count: self.count as u64, sum: self.sums.all() }
     }
 
-    fn is(&self, hash: u32, client: &[u8]) -> bool {
-        self.hash == hash && self.text[self.client_start.into()..][..self.client_length.into()] == *client
+    /// The sums of `count` buckets of places, a power of two up to `digest::MOST_BUCKETS`.
+    pub(super) fn bucket_sums(&self, count: usize) -> Vec<u64> {
+        self.sums.of_buckets(count)
     }
 
-    fn report(&self) -> Report<'_> {
-        Report::parse(&self.text[..self.length.into()]).expect("only lines of reports are stored")
+    /// The entries of one of [`SHARDS`] shards.
+    pub(super) fn shard(&self, index: usize) -> impl ExactSizeIterator<Item = Known<'_>> {
+        self.shards[index].entries.iter().map(Known)
+    }
+
+    /// The reports of the clients with this key (one, but for a collision), if they are of this time.
+    pub(super) fn find_known(&self, key: Key, timestamp: Timestamp) -> impl Iterator<Item = Report<'_>> {
+        let entries = self.shards[key.shard()].entries.iter_hash(key.spread());
+        let wanted = move |entry: &&Entry| entry.key == key && entry.timestamp == timestamp;
+        entries.filter(wanted).filter(|entry| !self.is_over(entry.timestamp)).map(Entry::report)
+    }
+
+    fn is_over(&self, timestamp: Timestamp) -> bool {
+        self.horizon.is_some_and(|horizon| timestamp < horizon)
+    }
+
+    /// Removes the least report of all for `report`; false if that is less itself.
+    fn make_room(&mut self, report: &Report<'_>) -> bool {
+        let bounds = || self.shards.iter().filter_map(|shard| shard.oldest);
+        if bounds().min().is_none_or(|oldest| report.timestamp() < oldest) {
+            return false;
+        }
+        let oldest = self.measure_oldest();
+        let of_that_time = |entry: &&Entry| entry.timestamp == oldest;
+        let shards = self.shards.iter().filter(|shard| shard.oldest == Some(oldest));
+        let least = shards.flat_map(|shard| shard.entries.iter().filter(of_that_time)).map(Entry::report).min();
+        let least = least.expect("there is an oldest report");
+        if *report < least {
+            return false;
+        }
+        let client = least.client().to_vec();
+        self.remove(&client);
+        true
+    }
+
+    /// The timestamp of the oldest reports; the bounds of the shards that have one are exact then.
+    fn measure_oldest(&mut self) -> Timestamp {
+        loop {
+            let bound = self.shards.iter().filter_map(|shard| shard.oldest).min().expect("it is full");
+            let mut exact = false;
+            for shard in self.shards.iter_mut().filter(|shard| shard.oldest == Some(bound)) {
+                shard.measure();
+                exact |= shard.oldest == Some(bound);
+            }
+            if exact {
+                return bound;
+            }
+        }
+    }
+
+    fn remove(&mut self, client: &[u8]) {
+        let key = self.keys.key(client);
+        let entries = &mut self.shards[key.shard()].entries;
+        if let Ok(slot) = entries.find_entry(key.spread(), |entry| entry.is(key, client)) {
+            let (entry, _) = slot.remove();
+            self.sums.take_away(entry.place, entry.line_hash());
+            self.count -= 1;
+        }
     }
 }
 
-/// The secrets of the hash. All of foldhash's seeds come from ours: were only the hasher's own one secret, IDs could
-/// be made that collide whatever it is.
-struct HashKeys {
-    seed: u64,
-    others: SharedSeed,
+/// One of the small tables.
+#[derive(Default)]
+struct Shard {
+    entries: HashTable<Entry>,
+    /// No entry is older. Exact after [`measure`](Self::measure); later, the oldest may have gone.
+    oldest: Option<Timestamp>,
 }
 
-impl HashKeys {
-    fn new(seed: u64) -> Self {
-        Self { seed, others: SharedSeed::from_u64(seed) }
+impl Shard {
+    fn insert(&mut self, entry: Entry) {
+        self.oldest = Some(self.oldest.map_or(entry.timestamp, |oldest| oldest.min(entry.timestamp)));
+        self.entries.insert_unique(entry.key.spread(), entry, |entry| entry.key.spread());
     }
 
-    /// 32 bits are kept with each entry, so that growing does not read the lines.
-    fn hash(&self, client: &[u8]) -> u32 {
-        let mut hasher = FoldHasher::with_seed(self.seed, &self.others);
-        hasher.write(client);
-        hasher.finish() as u32
+    fn measure(&mut self) {
+        self.oldest = self.entries.iter().map(|entry| entry.timestamp).min();
     }
 }
 
-/// The table takes a place from the low bits of 64 and a tag from the high ones.
-fn spread(hash: u32) -> u64 {
-    u64::from(hash) << 32 | u64::from(hash)
+/// An entry, as a repair sees it.
+pub(super) struct Known<'a>(&'a Entry);
+
+impl Known<'_> {
+    pub(super) fn place(&self) -> Place {
+        self.0.place
+    }
+
+    pub(super) fn line_hash(&self) -> u64 {
+        self.0.line_hash()
+    }
+
+    /// By which it is found again, unless it changes.
+    pub(super) fn name(&self) -> (Timestamp, Key) {
+        (self.0.timestamp, self.0.key)
+    }
 }
+
+/// How many small tables there are.
+pub(super) const SHARDS: usize = 1024;
+
+/// How many of them a call of [`Directory::sweep`] looks at.
+const SWEPT_AT_ONCE: usize = 64;
 
 #[cfg(test)]
 mod tests {
@@ -234,7 +343,8 @@ mod tests {
     fn a_client_costs_little_more_than_its_line() {
         const CLIENTS: usize = 1_000_000;
         // What a table grown to so many has, without putting them in; and what an allocator adds to a line at most.
-        let table = HashTable::<Entry>::with_capacity(CLIENTS).allocation_size() / CLIENTS;
+        let shard = CLIENTS / SHARDS;
+        let table = HashTable::<Entry>::with_capacity(shard).allocation_size() / shard;
         let allocation = 2 * size_of::<usize>() + 15;
         assert!(table + allocation <= 200, "{table} + {allocation} bytes");
     }
@@ -247,5 +357,96 @@ mod tests {
         let before = place(&directory);
         directory.merge(&report("AT Ball +0.500000000 k +1+1 11"));
         assert_eq!(place(&directory), before);
+    }
+
+    /// A directory of at most two clients.
+    fn pair() -> Directory {
+        Directory::new(SEED).with_max_clients(2)
+    }
+
+    #[test]
+    fn of_too_many_the_least_goes() {
+        let check = |offered: &[&str], kept: &[&str]| {
+            let (mut forwards, mut backwards) = (pair(), pair());
+            for (line, opposite) in offered.iter().zip(offered.iter().rev()) {
+                forwards.merge(&report(line));
+                backwards.merge(&report(opposite));
+            }
+            for directory in [forwards, backwards] {
+                let mut lines: Vec<_> = lines(&directory).into_iter().map(<[u8]>::to_vec).collect();
+                lines.sort();
+                assert_eq!(lines, kept.iter().map(|line| line.as_bytes()).collect::<Vec<_>>());
+                assert_eq!(directory.len(), kept.len());
+            }
+        };
+        let [a, b, c] = ["a", "b", "c"].map(|client| format!("AT Ball +0.500000000 {client} +1+1 10"));
+        let later = "AT Ball +0.500000000 a +1+1 11";
+        let elsewhere = "AT Alford +0.500000000 d +1+1 10";
+        check(&[&a, &b], &[&a, &b]);
+        check(&[&a, &b, &c], &[&b, &c]);
+        check(&[&c, elsewhere, &b], &[&b, &c]);
+        check(&[later, &b, &c], &[later, &c]);
+        check(&[later, &a, &b], &[later, &b]);
+    }
+
+    #[test]
+    fn what_was_evicted_does_not_come_back_and_newer_reports_find_room() {
+        let mut directory = pair();
+        let mut check = |line: &str, merged: Merged| assert_eq!(directory.merge(&report(line)), merged, "{line}");
+        check("AT Ball +0.500000000 a +1+1 1", Merged::Fresh);
+        check("AT Ball +0.500000000 b +1+1 2", Merged::Fresh);
+        check("AT Ball +0.500000000 c +1+1 3", Merged::Fresh);
+        check("AT Ball +0.500000000 a +1+1 1", Merged::Stale);
+        check("AT Ball +0.500000000 b +1+1 4", Merged::Fresh);
+        check("AT Ball +0.500000000 d +1+1 2.5", Merged::Stale);
+        check("AT Ball +0.500000000 d +1+1 5", Merged::Fresh);
+        assert_eq!(directory.find(b"c"), None);
+        assert_eq!(directory.len(), 2);
+    }
+
+    #[test]
+    fn what_is_before_the_horizon_is_forgotten_at_once_and_swept_later() {
+        let mut directory = Directory::new(SEED);
+        for second in 0..100 {
+            directory.merge(&report(&format!("AT Ball +0.500000000 k{second} +1+1 {second}")));
+        }
+        let young = Directory::new(SEED);
+        directory.forget_before(Timestamp::parse(b"50").expect("a timestamp"));
+        assert_eq!(directory.find(b"k49"), None);
+        assert!(directory.find(b"k50").is_some());
+        assert_eq!(directory.iter().count(), 50);
+        assert_eq!(directory.merge(&report("AT Ball +0.500000000 k1 +1+1 49.999999999")), Merged::Stale);
+        let rounds = 1 + (0..).take_while(|_| directory.sweep()).count();
+        assert_eq!((rounds, directory.len()), (SHARDS / SWEPT_AT_ONCE, 50));
+        directory.forget_before(Timestamp::parse(b"100").expect("a timestamp"));
+        while directory.sweep() {}
+        assert!(directory.is_empty());
+        assert_eq!(directory.digest(), young.digest());
+    }
+
+    #[test]
+    fn equal_directories_have_equal_digests_whatever_led_to_them() {
+        let mut one = Directory::new(1);
+        let mut other = Directory::new(2);
+        for client in 0..100 {
+            one.merge(&report(&format!("AT Ball +0.500000000 k{client} +1+1 9")));
+            one.merge(&report(&format!("AT Ball +0.500000000 k{client} +1.0+1.0 10")));
+            other.merge(&report(&format!("AT Ball +0.500000000 k{} +1.0+1.0 10", 99 - client)));
+        }
+        assert_eq!(one.digest(), other.digest());
+        assert_eq!(one.bucket_sums(64), other.bucket_sums(64));
+        one.merge(&report("AT Ball +0.500000000 k7 +1.0+1.0 10.000000001"));
+        assert_ne!(one.digest(), other.digest());
+    }
+
+    #[test]
+    fn many_clients_spread_over_the_shards() {
+        let mut directory = Directory::new(SEED);
+        for client in 0..20 * SHARDS {
+            directory.merge(&report(&format!("AT Ball +0.500000000 k{client} +1+1 10")));
+        }
+        let fullest = (0..SHARDS).map(|shard| directory.shard(shard).len()).max();
+        assert!(fullest.is_some_and(|most| most < 60), "{fullest:?}");
+        assert_eq!((0..SHARDS).map(|shard| directory.shard(shard).len()).sum::<usize>(), directory.len());
     }
 }

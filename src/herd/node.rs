@@ -3,18 +3,23 @@
 //! No loop, no clock, no links: those are above, and carry out the [`Effects`]. A flood comes before the reply that it
 //! belongs to, so that what a client was told, the neighbours hear no later.
 
+use std::time::Duration;
+
 use crate::herd::command::{Bound, Command, Iamat, Radius, Whatsat, trim};
 use crate::herd::directory::{Directory, Merged};
 use crate::herd::name::ServerName;
 use crate::herd::position::Position;
 use crate::herd::report::Report;
 use crate::herd::timestamp::Timestamp;
+use crate::herd::topology::Limits;
 use crate::mutation::Rule;
 
 /// One server's part in the herd: its name and what it knows.
 pub struct Node {
     name: ServerName,
     directory: Directory,
+    client_ttl: Option<Duration>,
+    max_future: Option<Duration>,
 }
 
 /// Who said a line.
@@ -33,7 +38,17 @@ pub struct NeighbourId(pub u16);
 impl Node {
     /// A server that knows no client. `seed` keys the directory's hash and must be a secret to clients.
     pub fn new(name: ServerName, seed: u64) -> Self {
-        Self { name, directory: Directory::new(seed) }
+        Self { name, directory: Directory::new(seed), client_ttl: None, max_future: None }
+    }
+
+    /// The same, that remembers what `limits` say: so many clients, for so long, and none from further ahead.
+    pub fn with_limits(self, limits: &Limits) -> Self {
+        Self {
+            directory: self.directory.with_max_clients(limits.max_clients),
+            client_ttl: limits.client_ttl,
+            max_future: limits.max_future,
+            ..self
+        }
     }
 
     /// The server's name.
@@ -49,8 +64,10 @@ impl Node {
     /// Takes in `line`, without its `\n`, received at `now` by the wall clock, and appends what is to be done to
     /// `effects`.
     pub fn handle(&mut self, from: Origin, line: &[u8], now: Timestamp, effects: &mut Effects) {
+        self.forget(now);
         match from {
             Origin::Client => match Command::parse(line) {
+                Command::Iamat(iamat) if self.is_too_far_ahead(iamat.timestamp, now) => effects.refuse(trim(line)),
                 Command::Iamat(iamat) => self.locate(&iamat, now, effects),
                 Command::Whatsat(whatsat) => self.look_around(&whatsat, line, effects),
                 Command::Empty => {}
@@ -58,6 +75,23 @@ impl Node {
             },
             Origin::Neighbour(neighbour) => self.learn(neighbour, line, effects),
         }
+    }
+
+    /// Forgets what is over at `now`, and gives back some of the memory; true if there is more of it. Meant to be called every
+    /// now and then: nothing that is over is found, whether it is called or not.
+    pub fn sweep(&mut self, now: Timestamp) -> bool {
+        self.forget(now);
+        self.directory.sweep()
+    }
+
+    fn forget(&mut self, now: Timestamp) {
+        if let Some(ttl) = self.client_ttl {
+            self.directory.forget_before(now.saturating_sub(ttl));
+        }
+    }
+
+    fn is_too_far_ahead(&self, timestamp: Timestamp, now: Timestamp) -> bool {
+        self.max_future.is_some_and(|most| timestamp > now.saturating_add(most))
     }
 
     fn locate(&mut self, iamat: &Iamat<'_>, now: Timestamp, effects: &mut Effects) {
@@ -288,6 +322,54 @@ mod tests {
             &["< AT Ball -0.000000001 kiwi +34.068930-118.445127/ 5", "@ +34.068930-118.445127/ 10000 5"],
         );
         check(&mut node, Origin::Client, " WHATSAT  kiw 10 5\r", &["< ? WHATSAT  kiw 10 5"]);
+    }
+
+    /// A node with these limits.
+    fn limited(limits: Limits) -> Node {
+        node().with_limits(&limits)
+    }
+
+    #[test]
+    fn a_client_is_forgotten_when_its_time_is_over() {
+        let mut node = limited(Limits { client_ttl: Some(Duration::from_secs(10)), ..Limits::default() });
+        let just = "AT Ball +0.500000000 just +1+1 1520023925.182837383";
+        check(&mut node, HANDS, just, &[&format!("*0 {just}")]);
+        check(&mut node, HANDS, "AT Ball +0.500000000 late +1+1 1520023925.182837382", &[]);
+        check(&mut node, Origin::Client, "WHATSAT just 10 5", &[&format!("< {just}"), "@ +1+1 10000 5"]);
+        check(&mut node, Origin::Client, "WHATSAT late 10 5", &["< ? WHATSAT late 10 5"]);
+        check(
+            &mut node,
+            Origin::Client,
+            "IAMAT late +1+1 1520023925.182837382",
+            &["< AT Goloman +10.000000001 late +1+1 1520023925.182837382"],
+        );
+        let now = Timestamp::parse(NOW).expect("a timestamp");
+        while node.sweep(now) {}
+        assert_eq!(node.directory().len(), 1);
+        while node.sweep(now.saturating_add(Duration::from_nanos(1))) {}
+        assert!(node.directory().is_empty());
+    }
+
+    #[test]
+    fn a_clock_that_is_too_far_ahead_is_refused_from_clients_only() {
+        let mut node = limited(Limits { max_future: Some(Duration::from_secs(1)), ..Limits::default() });
+        let at = "AT Goloman -1.000000000 kiwi +1+1 1520023936.182837383";
+        let iamat = "IAMAT kiwi +1+1 1520023936.182837383";
+        check(&mut node, Origin::Client, iamat, &[&format!("* {at}"), &format!("< {at}")]);
+        let ahead = "IAMAT kiwi +1+1 1520023936.182837384";
+        check(&mut node, Origin::Client, format!(" {ahead}\r"), &[&format!("< ? {ahead}")]);
+        let theirs = "AT Ball -9.000000000 kiwi +1+1 1520023944";
+        check(&mut node, HANDS, theirs, &[&format!("*0 {theirs}")]);
+    }
+
+    #[test]
+    fn the_oldest_client_goes_for_a_newer_one() {
+        let mut node = limited(Limits { max_clients: 1, ..Limits::default() });
+        check(&mut node, HANDS, "AT Ball +0.500000000 a +1+1 1", &["*0 AT Ball +0.500000000 a +1+1 1"]);
+        check(&mut node, HANDS, "AT Ball +0.500000000 b +1+1 2", &["*0 AT Ball +0.500000000 b +1+1 2"]);
+        check(&mut node, HANDS, "AT Ball +0.500000000 a +1+1 1", &[]);
+        check(&mut node, Origin::Client, "WHATSAT a 10 5", &["< ? WHATSAT a 10 5"]);
+        assert_eq!(node.directory().len(), 1);
     }
 
     #[test]

@@ -11,6 +11,8 @@ use crate::herd::decimal::{Decimal, split_digits, write_number};
 
 /// Nanoseconds since 1970-01-01 00:00 UTC, leap seconds not counted (POSIX).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+// 12 bytes: a directory has one in each of its entries.
+#[repr(Rust, packed(4))]
 pub struct Timestamp {
     /// Rounded towards the past, so that `nanos` always adds.
     seconds: i64,
@@ -27,6 +29,23 @@ impl Timestamp {
             return None;
         }
         Some(if unsigned.is_some() { Self::before_epoch(distance) } else { Self::after_epoch(distance) })
+    }
+
+    /// So much earlier; or the earliest there is.
+    pub fn saturating_sub(self, distance: Duration) -> Self {
+        let (seconds, nanos) = (distance.as_secs(), distance.subsec_nanos());
+        let borrow = self.nanos < nanos;
+        let earlier = self.seconds.checked_sub_unsigned(seconds).and_then(|left| left.checked_sub(borrow.into()));
+        let nanos = if borrow { self.nanos + NANOS_PER_SECOND - nanos } else { self.nanos - nanos };
+        earlier.map_or(Self::before_epoch(LIMIT), |seconds| Self { seconds, nanos }.max(Self::before_epoch(LIMIT)))
+    }
+
+    /// So much later; or the latest there is.
+    pub fn saturating_add(self, distance: Duration) -> Self {
+        let nanos = self.nanos + distance.subsec_nanos();
+        let carry = nanos / NANOS_PER_SECOND;
+        let later = self.seconds.checked_add_unsigned(distance.as_secs()).and_then(|sum| sum.checked_add(carry.into()));
+        later.map_or(Self::after_epoch(LIMIT), |seconds| Self { seconds, nanos: nanos % NANOS_PER_SECOND })
     }
 
     fn after_epoch(distance: Duration) -> Self {

@@ -6,12 +6,13 @@
 //!   counts any more.
 //! - Whoever [comes](Contact::meet), or was dialled, must be seen off with [`Contact::farewell`].
 //!
-//! How bytes come and go, and for how long that may take, is the style's: the `peer` of either. Repair of what a neighbour
-//! missed belongs here, at link-up, and where it has caught up (`neighbours`).
+//! How bytes come and go, and for how long that may take, is the style's: the `peer` of either. What a neighbour missed is
+//! `repairs`' business.
 
 use super::limits::{SILENCE_TIME, STRANGERS};
 use super::links::{Dialled, Joined};
-use super::{ServerId, Servers, neighbours};
+use super::repairs::Edge;
+use super::{ServerId, Servers, neighbours, repairs};
 use crate::event_loop::{ConnId, Loop, Lost};
 use crate::herd::link::{self, Hello, LinkLine};
 use crate::herd::node::{Effect, NeighbourId, Origin};
@@ -104,13 +105,13 @@ impl Contact {
                         servers.server(self.server).strangers -= u32::from(expected.is_none());
                         self.phase = Phase::Up(neighbour);
                     }
-                    Err(why) => return Err(self.refuse(servers, id, &why)),
+                    Err(why) => return Err(self.refuse(event_loop, servers, id, &why)),
                 }
             }
-            (Phase::Hello(_), _) => return Err(self.refuse(servers, id, "the first line must be HERD")),
+            (Phase::Hello(_), _) => return Err(self.refuse(event_loop, servers, id, NOT_HELLO)),
             (Phase::Up(neighbour), LinkLine::Report(line)) => {
                 if let Err(why) = self.learn(event_loop, servers, *neighbour, line) {
-                    return Err(self.refuse(servers, id, why));
+                    return Err(self.refuse(event_loop, servers, id, why));
                 }
             }
             (Phase::Up(_), LinkLine::Ping) => {
@@ -120,18 +121,36 @@ impl Contact {
                 }
             }
             (Phase::Up(neighbour), LinkLine::Pong) => servers.server(self.server).links.prove(*neighbour),
-            // What a newer server offers.
-            (Phase::Up(_), LinkLine::Digest(_)) => {}
+            (Phase::Up(neighbour), LinkLine::Digest(words)) => {
+                let edge = Edge { server: self.server, neighbour: *neighbour, connection: id };
+                if let Err(why) = repairs::hear(event_loop, servers, edge, words) {
+                    return Err(self.refuse(event_loop, servers, id, why));
+                }
+            }
             (Phase::Up(_), LinkLine::Hello(_) | LinkLine::Unknown(_)) => {
-                return Err(self.refuse(servers, id, "this line has no place here"));
+                return Err(self.refuse(event_loop, servers, id, "this line has no place here"));
             }
         }
         Ok(None)
     }
 
-    /// Ends it, for this reason; also for one of those at the end of this file.
-    pub(super) fn refuse(&mut self, servers: &Servers, id: ConnId, why: &str) -> Parting {
-        let name = servers.name(self.server);
+    /// Ends it, for this reason; also for one of those at the end of this file. A neighbour that broke the protocol is not heard
+    /// for a while.
+    pub(super) fn refuse(
+        &mut self,
+        event_loop: &Loop<'_, Servers>,
+        servers: &mut Servers,
+        id: ConnId,
+        why: &str,
+    ) -> Parting {
+        let server = servers.server(self.server);
+        // A line may also be late because the network is slow.
+        if let Phase::Up(neighbour) = self.phase
+            && why != TOO_SLOW
+        {
+            server.links.violate(neighbour, event_loop.now());
+        }
+        let name = server.name.as_str();
         // Of a neighbour that we dial again and again `neighbours` complains, once.
         if !matches!(self.phase, Phase::Hello(Some(_))) {
             // Both ends dial: one connection too many is nobody's fault.
@@ -197,6 +216,9 @@ impl Contact {
         if expected.is_some_and(|expected| expected != neighbour) {
             return Err(format!("{own} dialled somebody else, not {who}"));
         }
+        if let Some(left) = server.links.penance(neighbour, event_loop.now()) {
+            return Err(format!("{who} broke the protocol and is not heard for another {:.1} s", left.as_secs_f64()));
+        }
         let joined = server.links.join(neighbour, id, self.dialled);
         if joined == Joined::Duplicate {
             return Err(DUPLICATE.to_owned());
@@ -205,6 +227,7 @@ impl Contact {
         if let Joined::Instead(old) = joined {
             neighbours::retire(event_loop, own.as_str(), old, DUPLICATE);
         }
+        repairs::begin(event_loop, servers, Edge { server: self.server, neighbour, connection: id });
         Ok(neighbour)
     }
 
@@ -223,7 +246,10 @@ impl Contact {
         server.node.handle(Origin::Neighbour(neighbour), line, now, effects);
         for effect in effects.iter() {
             match effect {
-                Effect::Flood { line, except } => neighbours::flood(event_loop, server, line, except),
+                Effect::Flood { line, except } => {
+                    server.links.get_mut(neighbour).exchange.learnt();
+                    neighbours::flood(event_loop, server, line, except);
+                }
                 Effect::Violation(why) => return Err(why),
                 Effect::Reply(_) | Effect::Ask { .. } => unreachable!("only clients are answered"),
             }
@@ -252,6 +278,8 @@ pub(super) const TOO_LONG: &str = "the line is too long";
 
 /// A line has no end within its time.
 pub(super) const TOO_SLOW: &str = "the line is not complete";
+
+const NOT_HELLO: &str = "the first line must be HERD";
 
 /// HERD did not come within its time.
 pub(super) const NO_HELLO: &str = "there was no HERD";

@@ -38,12 +38,37 @@ pub const GOODBYE_TIME: Duration = Duration::from_secs(2);
 /// How long a neighbour may take to end a link that another connection has replaced.
 pub const RETIRED_TIME: Duration = Duration::from_secs(10);
 
-/// When a neighbour counts as not keeping up: more bytes than this wait for it. Well over what one turn of busy clients can
-/// flood, so that a burst is not taken for a neighbour that does not read.
-pub const PEER_HIGH_WATER: usize = 1024 * 1024;
+/// How many bytes may wait for a neighbour, at the most. What does not fit is not queued: the neighbour does not keep up, and
+/// what it missed is repaired once it has read. Well over what one turn of busy clients can flood, so that a burst is not taken
+/// for a neighbour that does not read.
+pub const PEER_WRITE_CAP: usize = 1024 * 1024;
 
-/// When it has caught up: at most this many bytes wait.
-pub const PEER_LOW_WATER: usize = 256 * 1024;
+/// How much of that reports leave free, for the few lines that are not dropped: PING, ERR.
+pub const PEER_WRITE_RESERVE: usize = 16 * 1024;
+
+/// Repair pauses while more bytes than this wait for a neighbour, so that it delays no flood for long.
+pub const PEER_HIGH_WATER: usize = 256 * 1024;
+
+/// Repair goes on, and a neighbour has caught up, when at most so many bytes wait.
+pub const PEER_LOW_WATER: usize = 64 * 1024;
+
+/// How often a link is compared: what was lost on no link, or by a fault of ours, is found by then.
+pub const REPAIR_EVERY: Duration = Duration::from_secs(30);
+
+/// How many of those times a lesson that is under way is waited for, before it is begun anew.
+pub const REPAIR_PATIENCE: u32 = 10;
+
+/// How long a neighbour that broke the protocol is neither dialled nor heard. It doubles each time.
+pub const VIOLATION_PAUSE_FIRST: Duration = Duration::from_secs(1);
+
+/// The longest of these pauses.
+pub const VIOLATION_PAUSE_LAST: Duration = Duration::from_secs(60);
+
+/// After how long without a violation they begin anew.
+pub const VIOLATION_MEMORY: Duration = Duration::from_secs(600);
+
+/// How often some of the memory of clients that are forgotten is given back, if there is a `client_ttl`.
+pub const SWEEP_EVERY: Duration = Duration::from_millis(100);
 
 /// The least time between two log lines about clients that are turned away.
 pub const COMPLAIN_EVERY: Duration = Duration::from_secs(5);

@@ -4,13 +4,14 @@
 //! the smaller name dialled, and the other one is retired without losing what is on its way (see `neighbours`).
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::event_loop::ConnId;
 use crate::herd::name::ServerName;
 use crate::herd::node::NeighbourId;
 
-use super::limits::{REDIAL_FIRST, REDIAL_LAST};
+use super::limits::{REDIAL_FIRST, REDIAL_LAST, VIOLATION_MEMORY, VIOLATION_PAUSE_FIRST, VIOLATION_PAUSE_LAST};
+use super::repairs::Exchange;
 
 /// The neighbours of one server.
 pub(super) struct Links {
@@ -28,6 +29,39 @@ pub(super) struct Neighbour {
     failures: u32,
     /// What was last said about a failure, so that it is said once.
     pub(super) complaint: String,
+    /// The repair of the link.
+    pub(super) exchange: Exchange,
+    violations: Violations,
+}
+
+/// How often a neighbour has broken the protocol.
+#[derive(Clone, Copy, Default)]
+struct Violations {
+    total: u64,
+    /// Those of late: the pause doubles with each.
+    recent: u32,
+    last: Option<Instant>,
+    /// Until when it is neither dialled nor heard.
+    until: Option<Instant>,
+}
+
+/// A link, as it is now and what was counted on it since the server started.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LinkStatus {
+    /// Who is at the other end.
+    pub neighbour: ServerName,
+    /// Whether there is a connection on which both have said HERD.
+    pub is_up: bool,
+    /// Whether the neighbour does not keep up, so that reports to it are dropped.
+    pub is_lagging: bool,
+    /// Whether this server has learnt all that the neighbour held, since the link came up or reports were last dropped.
+    pub is_in_step: bool,
+    /// How many reports came that had been missing, as the link had been down, or did not keep up.
+    pub repaired: u64,
+    /// How many reports were dropped, to be repaired.
+    pub dropped: u64,
+    /// How often the neighbour broke the protocol.
+    pub violations: u64,
 }
 
 /// How a neighbour is reached.
@@ -38,7 +72,7 @@ pub(super) enum Link {
     /// We are dialling; nothing is agreed on.
     Dialling(ConnId),
     /// Over this connection.
-    Up { connection: ConnId, dialled: Dialled, lagging: bool },
+    Up { connection: ConnId, dialled: Dialled },
     /// No more: the topology does not name it. It keeps its place, so that the others keep their numbers.
     Former,
 }
@@ -100,8 +134,9 @@ impl Links {
                 (_, Some(_)) => (ChangeKind::Moved, Link::Down),
             };
             let old = neighbour.link;
+            let violations = neighbour.violations;
             let same = Neighbour::new(neighbour.name.clone(), address.unwrap_or(neighbour.address));
-            *neighbour = Neighbour { link, ..same };
+            *neighbour = Neighbour { link, violations, ..same };
             changes.push(Change { neighbour: id, kind, old });
         }
         for (name, address) in new {
@@ -130,12 +165,52 @@ impl Links {
     }
 
     /// The links that are up.
-    pub(super) fn up(&mut self) -> impl Iterator<Item = (NeighbourId, ConnId, &mut bool)> {
+    pub(super) fn up(&mut self) -> impl Iterator<Item = (NeighbourId, ConnId, &mut Exchange)> {
         let numbered = (0..).map(NeighbourId).zip(&mut self.neighbours);
-        numbered.filter_map(|(id, neighbour)| match &mut neighbour.link {
-            Link::Up { connection, lagging, .. } => Some((id, *connection, lagging)),
+        numbered.filter_map(|(id, neighbour)| match neighbour.link {
+            Link::Up { connection, .. } => Some((id, connection, &mut neighbour.exchange)),
             Link::Down | Link::Dialling(_) | Link::Former => None,
         })
+    }
+
+    /// The neighbour whose link this connection is.
+    pub(super) fn find_link(&self, connection: ConnId) -> Option<NeighbourId> {
+        let leads =
+            |id: &NeighbourId| matches!(self.get(*id).link, Link::Up { connection: link, .. } if link == connection);
+        self.ids().find(leads)
+    }
+
+    /// All neighbours that the topology names.
+    pub(super) fn status(&self) -> impl Iterator<Item = LinkStatus> {
+        let named = self.neighbours.iter().filter(|neighbour| neighbour.link != Link::Former);
+        named.map(|neighbour| LinkStatus {
+            neighbour: neighbour.name.clone(),
+            is_up: matches!(neighbour.link, Link::Up { .. }),
+            is_lagging: neighbour.exchange.is_lagging(),
+            is_in_step: neighbour.exchange.figures.in_step,
+            repaired: neighbour.exchange.figures.repaired,
+            dropped: neighbour.exchange.figures.dropped,
+            violations: neighbour.violations.total,
+        })
+    }
+
+    /// A neighbour has broken the protocol: for a while it is neither dialled nor heard.
+    pub(super) fn violate(&mut self, id: NeighbourId, now: Instant) {
+        let violations = &mut self.get_mut(id).violations;
+        if violations.last.is_none_or(|last| now >= last + VIOLATION_MEMORY) {
+            violations.recent = 0;
+        }
+        let pause = VIOLATION_PAUSE_FIRST.saturating_mul(1 << violations.recent.min(16)).min(VIOLATION_PAUSE_LAST);
+        violations.total += 1;
+        violations.recent += 1;
+        violations.last = Some(now);
+        violations.until = Some(now + pause);
+    }
+
+    /// For how long a neighbour is not heard, if it is not.
+    pub(super) fn penance(&self, id: NeighbourId, now: Instant) -> Option<Duration> {
+        let left = self.get(id).violations.until?.saturating_duration_since(now);
+        (!left.is_zero()).then_some(left)
     }
 
     /// A neighbour has said a good HERD on `connection`: decides which connection is the link.
@@ -150,7 +225,7 @@ impl Links {
             // The better one, or a newer one of the same kind: the neighbour has lost the old one.
             Link::Up { connection: old, .. } => Joined::Instead(old),
         };
-        neighbour.link = Link::Up { connection, dialled, lagging: false };
+        neighbour.link = Link::Up { connection, dialled };
         neighbour.complaint.clear();
         joined
     }
@@ -163,21 +238,31 @@ impl Links {
 
     /// A connection is gone. If nothing leads to the neighbour any more: how long to wait before dialling, `jitter` being
     /// a random number from 0 to 1.
-    pub(super) fn leave(&mut self, id: NeighbourId, connection: ConnId, jitter: f64) -> Option<Duration> {
+    pub(super) fn leave(&mut self, id: NeighbourId, connection: ConnId, now: Instant, jitter: f64) -> Option<Duration> {
+        let penance = self.penance(id, now).unwrap_or_default();
         let neighbour = self.get_mut(id);
         if neighbour.link.connection() != Some(connection) {
             return None;
         }
         neighbour.link = Link::Down;
+        neighbour.exchange.figures.lose_step();
         let longest = REDIAL_FIRST.saturating_mul(1 << neighbour.failures.min(16)).min(REDIAL_LAST);
         neighbour.failures += 1;
-        Some(longest.mul_f64(0.5 + jitter / 2.0))
+        Some(longest.mul_f64(0.5 + jitter / 2.0).max(penance))
     }
 }
 
 impl Neighbour {
     fn new(name: ServerName, address: SocketAddr) -> Self {
-        Self { name, address, link: Link::Down, failures: 0, complaint: String::new() }
+        Self {
+            name,
+            address,
+            link: Link::Down,
+            failures: 0,
+            complaint: String::new(),
+            exchange: Exchange::default(),
+            violations: Violations::default(),
+        }
     }
 }
 
@@ -192,7 +277,7 @@ impl Link {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Instant, SystemTime};
+    use std::time::SystemTime;
 
     use super::*;
     use crate::event_loop::{EventLoop, Protocol, Security, Transport};
@@ -247,18 +332,39 @@ mod tests {
     fn dialling_pauses_double_up_to_a_second_and_begin_anew() {
         let [connection, other, _] = connections();
         let mut links = links("Ball", "Welsh");
-        let mut pauses = Vec::new();
+        let (now, mut pauses) = (Instant::now(), Vec::new());
         for _ in 0..7 {
             links.get_mut(ONLY).link = Link::Dialling(connection);
-            pauses.push(links.leave(ONLY, connection, 1.0).expect("it was it").as_millis());
+            pauses.push(links.leave(ONLY, connection, now, 1.0).expect("it was it").as_millis());
         }
         assert_eq!(pauses, [50, 100, 200, 400, 800, 1000, 1000]);
         links.join(ONLY, connection, Dialled::ByUs);
-        assert_eq!(links.leave(ONLY, connection, 1.0), Some(REDIAL_LAST), "a HERD alone changes nothing");
+        assert_eq!(links.leave(ONLY, connection, now, 1.0), Some(REDIAL_LAST), "a HERD alone changes nothing");
         links.join(ONLY, connection, Dialled::ByUs);
         links.prove(ONLY);
-        assert_eq!(links.leave(ONLY, other, 1.0), None, "another connection changes nothing");
-        assert_eq!(links.leave(ONLY, connection, 0.0), Some(REDIAL_FIRST / 2));
+        assert_eq!(links.leave(ONLY, other, now, 1.0), None, "another connection changes nothing");
+        assert_eq!(links.leave(ONLY, connection, now, 0.0), Some(REDIAL_FIRST / 2));
+    }
+
+    #[test]
+    fn who_breaks_the_protocol_is_left_alone_for_longer_each_time() {
+        let [connection, ..] = connections();
+        let (mut links, mut now) = (links("Ball", "Welsh"), Instant::now());
+        let mut pauses = Vec::new();
+        for _ in 0..8 {
+            links.join(ONLY, connection, Dialled::ByUs);
+            links.violate(ONLY, now);
+            let pause = links.leave(ONLY, connection, now, 0.0).expect("it was it");
+            assert_eq!(links.penance(ONLY, now), Some(pause));
+            now += pause;
+            assert_eq!(links.penance(ONLY, now), None);
+            pauses.push(pause.as_secs());
+        }
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60]);
+        now += VIOLATION_MEMORY;
+        links.violate(ONLY, now);
+        assert_eq!(links.penance(ONLY, now), Some(VIOLATION_PAUSE_FIRST));
+        assert_eq!(links.status().map(|status| status.violations).collect::<Vec<_>>(), [9]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! A process runs one server or several on one loop, so the state holds them all, and each conversation knows whose it is:
 //! - `client`: what happens to a client, how many there may be (`clients`), and its replies in order (`replies`).
 //! - `contact`: what is said on a neighbour's connection; `neighbours`: what a server does about its neighbours; which
-//!   connection is the link of an edge, and when to dial again, `links` knows.
+//!   connection is the link of an edge, and when to dial again, `links` knows; what was missed on one, `repairs` sees to.
 //! - `lookups`: questions to Places; who asked what, `inquiries` knows, and which connection asks it, `errands`.
 //! - `standin`: the built-in Places, a server like any other. `trust`: who answers, and whom we believe over TLS.
 //!
@@ -12,8 +12,8 @@
 //! `streaming`, to be read side by side; `style` hands the connections to those of one. A herd may mix them.
 //!
 //! What is decided is decided below (`herd`, `wire`, `places`); here it is carried out: the effects of a line become
-//! writes, floods and questions. Limits stand in [`limits`]. Repair of links (the DIGEST lines) belongs into `contact`, and
-//! mutual TLS between servers into `trust`; neither exists yet, so peers must be on loopback.
+//! writes, floods and questions. Limits stand in [`limits`]. Mutual TLS between servers belongs into `trust`; it does not exist
+//! yet, so peers must be on loopback.
 
 mod callbacks;
 mod client;
@@ -25,6 +25,7 @@ pub mod limits;
 mod links;
 mod lookups;
 mod neighbours;
+mod repairs;
 mod replies;
 mod standin;
 mod streaming;
@@ -38,12 +39,15 @@ use std::time::Duration;
 use crate::event_loop::{Address, ListenerId, Loop, Protocol, ProtocolFactory, ServerSecurity};
 use crate::herd::name::ServerName;
 use crate::herd::node::{Effects, Node};
+use crate::herd::timestamp::Timestamp;
 use crate::herd::topology::{self, Topology};
 
+pub use self::links::LinkStatus;
 pub use self::style::Style;
 pub use self::trust::{Provider, TrustError};
 
 use self::clients::Clients;
+use self::limits::SWEEP_EVERY;
 use self::links::{Link, Links};
 use self::lookups::Lookups;
 use self::style::Host;
@@ -108,7 +112,7 @@ impl Servers {
             Server {
                 name: name.clone(),
                 herd: topology.herd().to_owned(),
-                node: Node::new(name.clone(), dice.u64(..)),
+                node: Node::new(name.clone(), dice.u64(..)).with_limits(topology.limits()),
                 links: Links::new(name.clone(), neighbours_of(topology, name)),
                 limits: *topology.limits(),
                 addresses: [(Door::Clients, place.clients), (Door::Peers, place.peers)],
@@ -150,6 +154,9 @@ impl Servers {
         // Once all listen: neighbours in this process are there at the first try.
         for index in 0..self.each.len() {
             neighbours::dial_all(event_loop, self, ServerId(index));
+        }
+        if self.each.iter().any(|server| server.limits.client_ttl.is_some()) {
+            sweep(event_loop);
         }
     }
 
@@ -220,6 +227,12 @@ impl Servers {
         Some(server.links.ids().filter(is_up).count())
     }
 
+    /// A server's links, in no particular order; `None` if this process does not run it.
+    pub fn links(&self, name: &ServerName) -> Option<Vec<LinkStatus>> {
+        let server = self.each.iter().find(|server| server.name == *name)?;
+        Some(server.links.status().collect())
+    }
+
     /// How many clients are connected to a server; `None` if this process does not run it.
     pub fn clients(&self, name: &ServerName) -> Option<u32> {
         self.each.iter().find(|server| server.name == *name).map(|server| server.clients.connected())
@@ -257,6 +270,17 @@ impl Servers {
             event_loop.stop();
         }
     }
+}
+
+/// Gives back the memory of clients that are forgotten, some of it now and the rest later, for ever.
+fn sweep(event_loop: &mut Loop<'_, Servers>) {
+    event_loop.call_later(SWEEP_EVERY, |event_loop, servers| {
+        let now = Timestamp::from(event_loop.wall_clock());
+        for server in &mut servers.each {
+            server.node.sweep(now);
+        }
+        sweep(event_loop);
+    });
 }
 
 /// Whom a server has links with, and where they listen for it.

@@ -2,8 +2,8 @@
 //!
 //! - A link that is *retired* is told ERR and ended by the neighbour; what it had sent before is taken in, so that no report
 //!   is lost. It has a while for that.
-//! - A neighbour that does not keep up (its write buffer is over the mark) is not queued for: reports to it are dropped
-//!   until it has caught up.
+//! - A neighbour that does not keep up (its write buffer is full) is not queued for: reports to it are dropped until it has
+//!   caught up, then repaired (`repairs`).
 //! - A lost link is dialled again for ever; that a neighbour is down is said once, not every second.
 //!
 //! What is said on one connection is `contact`'s business.
@@ -73,31 +73,14 @@ pub(super) fn set(
 pub(super) fn flood(event_loop: &mut Loop<'_, Servers>, server: &mut Server, line: &[u8], except: Option<NeighbourId>) {
     let Server { name, links, .. } = server;
     let name = name.as_str();
-    for (neighbour, connection, lagging) in links.up() {
+    for (neighbour, connection, exchange) in links.up() {
         if Some(neighbour) == except && Rule::SplitHorizon.holds() {
             continue;
         }
         let Some(mut transport) = event_loop.transport(connection) else { continue };
-        if transport.is_writing_paused() && Rule::Lagging.holds() {
-            if !std::mem::replace(lagging, true) {
-                log::warn!(target: name, "{connection} does not keep up: reports to it are dropped");
-                // A task waits for room only if it knows that there is none.
-                event_loop.wake(connection);
-            }
-            continue;
-        }
-        transport.write(line);
-        note(name, connection, line);
-    }
-}
-
-/// What waited on a connection has sunk to the low mark: reports to that neighbour, if it is the link, are no longer dropped.
-pub(super) fn caught_up(servers: &mut Servers, id: ConnId) {
-    for Server { name, links, .. } in &mut servers.each {
-        for (_, connection, lagging) in links.up() {
-            if connection == id && std::mem::take(lagging) {
-                log::info!(target: name.as_str(), "{id} has caught up");
-            }
+        if exchange.has_room(&mut transport, name, line) {
+            transport.write(line);
+            note(name, connection, line);
         }
     }
 }
@@ -124,7 +107,7 @@ pub(super) fn left(
     why: String,
 ) {
     let draining = servers.is_draining();
-    let jitter = servers.dice.f64();
+    let (now, jitter) = (event_loop.now(), servers.dice.f64());
     let server = servers.server(id);
     let name = server.name.as_str();
     let other = server.links.get_mut(neighbour);
@@ -135,7 +118,7 @@ pub(super) fn left(
         log::warn!(target: name, "no link to {who} at {address}{why}; it is dialled again and again");
         other.complaint = why;
     }
-    if let Some(pause) = server.links.leave(neighbour, connection, jitter)
+    if let Some(pause) = server.links.leave(neighbour, connection, now, jitter)
         && !draining
     {
         event_loop.call_later(pause, move |event_loop, servers| {

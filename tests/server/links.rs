@@ -5,7 +5,7 @@ use std::time::Duration;
 use proxy_herd::driver::sim::{ClientId, Crash, Weather};
 use proxy_herd::event_loop::{Protocol, ServerSecurity, Transport};
 use proxy_herd::herd::topology::Topology;
-use proxy_herd::server::limits::{HELLO_TIME, LINE_TIME, PEER_HIGH_WATER, PEER_LINE, PING_AFTER, SILENCE_TIME};
+use proxy_herd::server::limits::{HELLO_TIME, LINE_TIME, PEER_LINE, PEER_WRITE_CAP, PING_AFTER, SILENCE_TIME};
 use proxy_herd::server::{Provider, Servers};
 
 use crate::simulated::Simulated;
@@ -37,8 +37,10 @@ fn guest() -> (Simulated, ClientId) {
     (world, guest)
 }
 
+/// What the guest has heard, but for the questions of repair, which come at their own times.
 fn hear(world: &mut Simulated, guest: ClientId) -> String {
-    String::from_utf8(world.sim.take_received(guest)).expect("links speak text")
+    let heard = String::from_utf8(world.sim.take_received(guest)).expect("links speak text");
+    heard.split_inclusive('\n').filter(|line| !line.starts_with("DIGEST ")).collect()
 }
 
 /// What Goloman says to `said`, and whether that ends the connection.
@@ -101,7 +103,8 @@ fn a_neighbour_speaks_reports_and_signs_of_life() {
     let malformed = "ERR a report is AT <server> <difference> <client> <position> <timestamp>\n";
     says(hello.as_bytes(), "", false);
     says(format!("{hello}PING\nPING\n").as_bytes(), "PONG\nPONG\n", false);
-    says(format!("{hello}PONG\nDIGEST 7\n").as_bytes(), "", false);
+    says(format!("{hello}PONG\nDIGEST 7 0 0\n").as_bytes(), "", false);
+    says(format!("{hello}DIGEST 7\n").as_bytes(), "ERR this DIGEST makes no sense here\n", true);
     says(format!("{hello}AT Hands 0 k +1+1 5\n").as_bytes(), malformed, true);
     says(format!("{hello}AT Hands +0.000000000 k +91+1 5\n").as_bytes(), malformed, true);
     says(format!("{hello}WHATSAT k 1 1\n").as_bytes(), "ERR this line has no place here\n", true);
@@ -224,9 +227,10 @@ fn a_neighbour_that_does_not_read_is_not_queued_for() {
     }
     world.sim.go_on_reading(guest);
     world.pass(Duration::from_secs(1));
-    let heard = hear(&mut world, guest);
+    let heard = String::from_utf8(world.sim.take_received(guest)).expect("links speak text");
+    assert!(heard.ends_with("DIGEST AGAIN\n"), "it should ask for the rest");
     let reports = heard.lines().filter(|line| line.starts_with("AT ")).count();
-    let room = (PEER_HIGH_WATER + 128 * 1024) / "AT Goloman +1520005174.204510000 k +1+1 5\n".len();
+    let room = (PEER_WRITE_CAP + 64 * 1024) / "AT Goloman +1520005174.204510000 k +1+1 5\n".len();
     assert!((1_000..room).contains(&reports), "what fitted was queued, the rest dropped: {reports}");
     world.send(client, b"IAMAT k +1+1 99999\n");
     world.pass(MOMENT);

@@ -135,7 +135,7 @@ fn words_of_a_client(dice: &mut fastrand::Rng) -> Vec<u8> {
 fn words_of_a_guest(dice: &mut fastrand::Rng) -> Vec<u8> {
     let mut said = Vec::new();
     for _ in 0..dice.usize(1..4) {
-        match dice.u8(..24) {
+        match dice.u8(..25) {
             0..8 => said.extend(b"HERD 1 goloman Hands 0.1.0\n"),
             8 => said.extend(b"HERD 1 goloman Wilkes 0.1.0\n"),
             9 => said.extend(b"HERD 2 alford Hands 0.1.0\n"),
@@ -150,6 +150,8 @@ fn words_of_a_guest(dice: &mut fastrand::Rng) -> Vec<u8> {
             19 => said.extend(b"ERR go away\n"),
             20 => said.extend([b'z'; 9_000].into_iter().take(dice.usize(8_190..8_195)).chain([b'\n'])),
             21 => said.extend(b"WHATSAT c1 1 1\n"),
+            22 => said.extend(format!("DIGEST {} {} {}\n", dice.u8(1..3), dice.u8(..3), dice.u8(..10)).bytes()),
+            23 => said.extend(b"DIGEST PARTS 1 0 1 2\nDIGEST END 1\nDIGEST AGAIN\n"),
             _ => said.extend(b"DIGEST 7\n"),
         }
     }

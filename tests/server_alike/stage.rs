@@ -186,7 +186,8 @@ impl Herd {
         let mut outcome = Outcome { endings: self.endings, ..Outcome::default() };
         for (number, person) in self.people.iter().enumerate() {
             let heading = format!("person {number}");
-            for line in String::from_utf8_lossy(self.sim.received(*person)).lines() {
+            let received = String::from_utf8_lossy(self.sim.received(*person));
+            for line in received.lines().filter(|line| !line.starts_with("DIGEST ")) {
                 outcome.note(&heading, plain(line));
             }
         }
@@ -209,12 +210,14 @@ impl Herd {
             );
         }
         // By connection and kind: in which order different things happen in a turn is nobody's business. Nor is who asks PING
-        // first, or how often a neighbour is dialled that does not want to be one.
+        // first, what is said to find out that nothing is to be repaired, or how often a neighbour is dialled that does not want
+        // to be one.
         let mut talks = BTreeMap::<(String, String, String), Vec<String>>::new();
         for (target, line) in LINES.take() {
             let mut words = line.split(' ').skip_while(|word| !word.starts_with('#'));
             let (who, kind) = (words.next().unwrap_or("nobody").to_owned(), words.next().unwrap_or("").to_owned());
-            let is_chatter = line.ends_with("PING") || line.ends_with("PONG");
+            let is_repair = line.contains(" DIGEST ") || line.contains(" is in step with ");
+            let is_chatter = line.ends_with("PING") || line.ends_with("PONG") || is_repair;
             if !is_chatter {
                 let line = line.trim_end_matches(" (Waiting)").trim_end_matches(" (Joined)");
                 talks.entry((target, who, kind)).or_default().push(plain(line));

@@ -8,6 +8,8 @@
 mod hostile;
 #[path = "../server/links.rs"]
 mod links;
+#[path = "../server/repairs.rs"]
+mod repairs;
 #[path = "../server/repeats.rs"]
 mod repeats;
 #[path = "../server/script.rs"]

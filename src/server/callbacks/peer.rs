@@ -12,7 +12,7 @@ use crate::server::contact::{self, Contact, Parting, Phase};
 use crate::server::limits::{
     GOODBYE_TIME, HELLO_TIME, LINE_TIME, PEER_HIGH_WATER, PEER_LINE, PEER_LOW_WATER, PING_AFTER, SILENCE_TIME,
 };
-use crate::server::{Servers, neighbours};
+use crate::server::{Servers, repairs};
 use crate::wire::lines::{Line, LineBuffer};
 
 /// One connection with a neighbour, or with somebody who wants to be one.
@@ -30,6 +30,12 @@ pub(in crate::server) struct Peer {
 impl Peer {
     pub(in crate::server) fn new(contact: Contact) -> Self {
         Self { contact, lines: LineBuffer::new(PEER_LINE), heard: None, begun: None, pinged: false }
+    }
+
+    fn refuse(&mut self, transport: &mut Transport<'_, Servers>, servers: &mut Servers, why: &str) {
+        let id = transport.id();
+        let parting = self.contact.refuse(&transport.event_loop(), servers, id, why);
+        part(transport, parting);
     }
 
     /// Sets the deadline: for HERD, for the rest of a line, for any sign of life.
@@ -65,7 +71,7 @@ impl Protocol<Servers> for Peer {
             fresh = true;
             let answer = match line {
                 Line::Whole(line) => contact.obey(&mut transport.event_loop(), servers, id, line),
-                Line::TooLong(_) => Err(contact.refuse(servers, id, contact::TOO_LONG)),
+                Line::TooLong(_) => Err(contact.refuse(&transport.event_loop(), servers, id, contact::TOO_LONG)),
             };
             match answer {
                 Ok(None) => {}
@@ -93,7 +99,8 @@ impl Protocol<Servers> for Peer {
     }
 
     fn resume_writing(&mut self, transport: &mut Transport<'_, Servers>, servers: &mut Servers) {
-        neighbours::caught_up(servers, transport.id());
+        let id = transport.id();
+        repairs::caught_up(&mut transport.event_loop(), servers, id);
     }
 
     fn timed_out(&mut self, transport: &mut Transport<'_, Servers>, servers: &mut Servers) {
@@ -101,8 +108,8 @@ impl Protocol<Servers> for Peer {
         let late = |since: Option<Instant>, time: Duration| since.is_some_and(|since| now >= since + time);
         match self.contact.phase() {
             Phase::Over(..) => transport.abort(),
-            _ if late(self.begun, LINE_TIME) => part(transport, self.contact.refuse(servers, id, contact::TOO_SLOW)),
-            Phase::Hello(_) => part(transport, self.contact.refuse(servers, id, contact::NO_HELLO)),
+            _ if late(self.begun, LINE_TIME) => self.refuse(transport, servers, contact::TOO_SLOW),
+            Phase::Hello(_) => self.refuse(transport, servers, contact::NO_HELLO),
             Phase::Up(_) if late(self.heard, SILENCE_TIME) => {
                 self.contact.log_silence(servers, id);
                 transport.abort();

@@ -14,7 +14,7 @@ use crate::server::contact::{self, Contact, Parting, Phase};
 use crate::server::limits::{
     GOODBYE_TIME, HELLO_TIME, LINE_TIME, PEER_HIGH_WATER, PEER_LINE, PEER_LOW_WATER, PING_AFTER, SILENCE_TIME,
 };
-use crate::server::{Servers, neighbours};
+use crate::server::{Servers, repairs};
 use crate::streams::{Either, Elapsed, Handle, Opening, ReadError, StreamReader, StreamWriter, race};
 
 /// Talks with whoever has connected to us.
@@ -103,7 +103,7 @@ async fn listen(talk: &mut Talk<Contact>, reader: &mut StreamReader, writer: &St
             let (mut answers, mut start) = (Vec::new(), 0);
             let lines = match lines {
                 Ok(lines) => lines,
-                Err(why) => return (answers, Err(contact.refuse(servers, id, why))),
+                Err(why) => return (answers, Err(contact.refuse(event_loop, servers, id, why))),
             };
             for end in memchr_iter(b'\n', &lines) {
                 match contact.obey(event_loop, servers, id, &lines[start..end]) {
@@ -123,7 +123,7 @@ async fn listen(talk: &mut Talk<Contact>, reader: &mut StreamReader, writer: &St
     }
 }
 
-/// Notes when a neighbour that did not keep up has read on: whoever finds that it does not wakes us.
+/// Goes on with the repair when a neighbour that did not keep up has read on: whoever finds that it does not wakes us.
 async fn catch_up(handle: &Handle<Servers>, writer: &StreamWriter) -> Infallible {
     let id = writer.id();
     loop {
@@ -132,7 +132,7 @@ async fn catch_up(handle: &Handle<Servers>, writer: &StreamWriter) -> Infallible
             // How it is lost, `listen` hears, once it has carried out what came before.
             return pending().await;
         }
-        handle.call(move |_, servers| neighbours::caught_up(servers, id)).await;
+        handle.call(move |event_loop, servers| repairs::caught_up(event_loop, servers, id)).await;
     }
 }
 

@@ -1,0 +1,216 @@
+//! The lines of a repair, both ways: what follows `DIGEST `.
+//!
+//! Numbers are hexadecimal, in small letters, without leading zeros.
+
+use std::io::Write;
+
+use crate::herd::digest::Digest;
+
+/// The number of a lesson, chosen by the learner at random.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Lesson(pub u32);
+
+impl Lesson {
+    /// Cuts a sum to 32 bits, differently in each lesson; nothing stays nothing.
+    pub(super) fn cut(self, sum: u64) -> u32 {
+        let odd = (u64::from(self.0) << 1 | 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (sum.wrapping_mul(odd) >> 32) as u32
+    }
+}
+
+/// One line of a repair.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum DigestLine<'a> {
+    /// "I hold this. What more do you?"
+    Ask { lesson: Lesson, digest: Digest },
+    /// "I hold the same."
+    Same { lesson: Lesson },
+    /// "I hold `count` reports; these are the sums of my buckets from `first` on, of so many."
+    Buckets { lesson: Lesson, count: u64, of: u64, first: u64, sums: Numbers<'a> },
+    /// "These are the sums of the parts of that bucket of mine, cut."
+    Parts { lesson: Lesson, bucket: u64, sums: Numbers<'a> },
+    /// "That was all that differs."
+    End { lesson: Lesson },
+    /// "You have all of mine now; I have sent so many."
+    Done { lesson: Lesson, sent: u64 },
+    /// "I have dropped reports to you: ask."
+    Again,
+}
+
+impl<'a> DigestLine<'a> {
+    /// Takes `words` apart; `None` if they are no line of a repair.
+    pub(super) fn parse(words: &'a [u8]) -> Option<Self> {
+        let mut rest = Numbers(words);
+        let line = match rest.word() {
+            b"SAME" => Self::Same { lesson: rest.lesson()? },
+            b"BUCKETS" => {
+                let (lesson, count, of, first) = (rest.lesson()?, rest.number()?, rest.number()?, rest.number()?);
+                return rest.are_numbers().then_some(Self::Buckets { lesson, count, of, first, sums: rest });
+            }
+            b"PARTS" => {
+                let (lesson, bucket) = (rest.lesson()?, rest.number()?);
+                return rest.are_numbers().then_some(Self::Parts { lesson, bucket, sums: rest });
+            }
+            b"END" => Self::End { lesson: rest.lesson()? },
+            b"DONE" => Self::Done { lesson: rest.lesson()?, sent: rest.number()? },
+            b"AGAIN" => Self::Again,
+            lesson => {
+                let lesson = Lesson(number(lesson)?.try_into().ok()?);
+                Self::Ask { lesson, digest: Digest { count: rest.number()?, sum: rest.number()? } }
+            }
+        };
+        rest.0.is_empty().then_some(line)
+    }
+
+    /// Appends the whole line, `DIGEST` and `\n` included.
+    pub(super) fn write(&self, text: &mut Vec<u8>) {
+        let start = match *self {
+            Self::Ask { lesson: Lesson(lesson), digest: Digest { count, sum } } => {
+                write!(text, "DIGEST {lesson:x} {count:x} {sum:x}")
+            }
+            Self::Same { lesson: Lesson(lesson) } => write!(text, "DIGEST SAME {lesson:x}"),
+            Self::Buckets { lesson: Lesson(lesson), count, of, first, .. } => {
+                write!(text, "DIGEST BUCKETS {lesson:x} {count:x} {of:x} {first:x}")
+            }
+            Self::Parts { lesson: Lesson(lesson), bucket, .. } => write!(text, "DIGEST PARTS {lesson:x} {bucket:x}"),
+            Self::End { lesson: Lesson(lesson) } => write!(text, "DIGEST END {lesson:x}"),
+            Self::Done { lesson: Lesson(lesson), sent } => write!(text, "DIGEST DONE {lesson:x} {sent:x}"),
+            Self::Again => write!(text, "DIGEST AGAIN"),
+        };
+        start.expect("a Vec takes everything");
+        if let Self::Buckets { sums, .. } | Self::Parts { sums, .. } = self
+            && !sums.0.is_empty()
+        {
+            text.push(b' ');
+            text.extend_from_slice(sums.0);
+        }
+        text.push(b'\n');
+    }
+}
+
+/// Hexadecimal numbers with one space between them, all of them checked before they are walked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Numbers<'a>(&'a [u8]);
+
+impl<'a> Numbers<'a> {
+    /// Writes numbers into `text`, which is empty, as a line holds them.
+    pub(super) fn write(text: &'a mut Vec<u8>, numbers: impl IntoIterator<Item = u64>) -> Self {
+        for number in numbers {
+            let space = if text.is_empty() { "" } else { " " };
+            write!(text, "{space}{number:x}").expect("a Vec takes everything");
+        }
+        Self(text)
+    }
+
+    fn are_numbers(self) -> bool {
+        self.0.is_empty() || self.0.split(|byte| *byte == b' ').all(|word| number(word).is_some())
+    }
+
+    /// The next word; what follows it is left. Nothing may follow a last space.
+    fn word(&mut self) -> &'a [u8] {
+        let (word, rest) = match memchr::memchr(b' ', self.0) {
+            Some(end) if end + 1 < self.0.len() => (&self.0[..end], &self.0[end + 1..]),
+            _ => (self.0, &b""[..]),
+        };
+        self.0 = rest;
+        word
+    }
+
+    fn number(&mut self) -> Option<u64> {
+        number(self.word())
+    }
+
+    fn lesson(&mut self) -> Option<Lesson> {
+        self.number()?.try_into().ok().map(Lesson)
+    }
+}
+
+impl Iterator for Numbers<'_> {
+    type Item = u64;
+
+    fn next(&mut self) -> Option<u64> {
+        if self.0.is_empty() { None } else { self.number() }
+    }
+}
+
+fn number(word: &[u8]) -> Option<u64> {
+    let digits = word == b"0" || (1..=16).contains(&word.len()) && word[0] != b'0';
+    let value = |digit: &u8| match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    };
+    word.iter().try_fold(0, |number, digit| Some(number << 4 | u64::from(value(digit)?))).filter(|_| digits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_and_is_written_the_same() {
+        let mut numbers = Vec::new();
+        let sums = Numbers::write(&mut numbers, [0, 0xffff_ffff_ffff_ffff, 10]);
+        let lesson = Lesson(0xffff_ffff);
+        let check = |line: DigestLine<'_>, expected: &str| {
+            let mut text = Vec::new();
+            line.write(&mut text);
+            assert_eq!(String::from_utf8_lossy(&text), format!("DIGEST {expected}\n"));
+            assert_eq!(DigestLine::parse(expected.as_bytes()), Some(line), "{expected}");
+        };
+        check(DigestLine::Ask { lesson: Lesson(0), digest: Digest { count: 0, sum: 16 } }, "0 0 10");
+        check(DigestLine::Same { lesson }, "SAME ffffffff");
+        check(
+            DigestLine::Buckets { lesson, count: 3, of: 8, first: 4, sums },
+            "BUCKETS ffffffff 3 8 4 0 ffffffffffffffff a",
+        );
+        check(DigestLine::Parts { lesson, bucket: 7, sums }, "PARTS ffffffff 7 0 ffffffffffffffff a");
+        check(DigestLine::Parts { lesson, bucket: 7, sums: Numbers(b"") }, "PARTS ffffffff 7");
+        check(DigestLine::End { lesson }, "END ffffffff");
+        check(DigestLine::Done { lesson, sent: 12 }, "DONE ffffffff c");
+        check(DigestLine::Again, "AGAIN");
+        assert!(sums.eq([0, u64::MAX, 10]));
+    }
+
+    #[test]
+    fn nothing_else_is_a_line() {
+        for words in [
+            "",
+            " ",
+            "1",
+            "1 2",
+            "1 2 3 4",
+            "1 2 3 ",
+            "1  2 3",
+            "100000000 2 3",
+            "1 2 G",
+            "1 2 A",
+            "1 2 03",
+            "1 2 00",
+            "1 2 10000000000000000",
+            "-1 2 3",
+            "SAME",
+            "SAME 1 2",
+            "SAME x",
+            "BUCKETS 1 2 3",
+            "BUCKETS 1 2 3 4 x",
+            "BUCKETS 1 2 3 4 5  6",
+            "PARTS 1",
+            "PARTS 1 2 3 ",
+            "END",
+            "DONE 1",
+            "AGAIN 1",
+            "again",
+        ] {
+            assert_eq!(DigestLine::parse(words.as_bytes()), None, "{words:?}");
+        }
+    }
+
+    #[test]
+    fn a_cut_sum_depends_on_the_lesson_and_nothing_stays_nothing() {
+        assert_eq!(Lesson(7).cut(0), 0);
+        let escapes = (0..1000).filter(|lesson| Lesson(*lesson).cut(1 << 32) == 0).count();
+        assert_eq!(escapes, 0);
+        assert_ne!(Lesson(1).cut(1 << 40), Lesson(2).cut(1 << 40));
+    }
+}

@@ -1,0 +1,177 @@
+//! Who finds out what a neighbour lacks, and sends it.
+
+use std::collections::BinaryHeap;
+
+use super::line::{DigestLine, Lesson, Numbers};
+use super::parts::{Parts, Walk, buckets_for, is_shape};
+use super::{MALFORMED, SLICE};
+use crate::herd::digest::Digest;
+use crate::herd::directory::{Directory, Key};
+use crate::herd::timestamp::Timestamp;
+
+/// How far the lesson is.
+#[derive(Default)]
+pub(super) enum Teacher {
+    /// There is none.
+    #[default]
+    Idle,
+    /// The learner holds the same as we do.
+    Agreeing { lesson: Lesson },
+    /// The sums of so many buckets are being told, from `next` on.
+    Telling { lesson: Lesson, of: usize, next: usize },
+    /// The parts of the learner's buckets that differ are coming.
+    Hearing { lesson: Lesson, of: usize, told: Option<Told> },
+    /// Ours are being summed up.
+    Comparing { lesson: Lesson, told: Told, walk: Walk },
+    /// What the learner lacks is being found.
+    Choosing { lesson: Lesson, lacks: Lacks, walk: Walk, chosen: BinaryHeap<Name> },
+    /// It is being sent.
+    Sending { lesson: Lesson, chosen: BinaryHeap<Name>, sent: u64 },
+}
+
+/// By which a report is found again; the newest is the greatest.
+type Name = (Timestamp, Key);
+
+/// The sums of the learner's parts, cut, and places for ours.
+pub(super) struct Told {
+    ours: Parts,
+    theirs: Vec<u32>,
+}
+
+/// What the learner may lack.
+pub(super) enum Lacks {
+    Everything,
+    /// What is in the parts that are marked.
+    Parts(Parts, Vec<bool>),
+}
+
+impl Teacher {
+    /// A learner asks. A lesson that is under way counts no more.
+    pub(super) fn begin(&mut self, directory: &Directory, lesson: Lesson, theirs: Digest) {
+        let ours = directory.digest();
+        *self = if ours == theirs {
+            Self::Agreeing { lesson }
+        } else if ours.count == 0 {
+            Self::Sending { lesson, chosen: BinaryHeap::new(), sent: 0 }
+        } else if theirs.count == 0 {
+            Self::choosing(lesson, Lacks::Everything)
+        } else {
+            Self::Telling { lesson, of: buckets_for(ours.count.max(theirs.count)), next: 0 }
+        };
+    }
+
+    /// The parts of one of the learner's buckets. Those of another lesson are let pass.
+    pub(super) fn hear(&mut self, from: Lesson, bucket: u64, sums: Numbers<'_>) -> Result<(), &'static str> {
+        let Self::Hearing { lesson, of, told } = self else { return Ok(()) };
+        if *lesson != from {
+            return Ok(());
+        }
+        let (bucket, per) = (usize::try_from(bucket).map_err(|_| MALFORMED)?, sums.count());
+        let Told { ours, theirs } = told.get_or_insert_with(|| Told { ours: Parts::new(*of, per), theirs: Vec::new() });
+        let ascends = ours.last().is_none_or(|last| last < bucket);
+        if !is_shape(*of, per) || ours.per() != per || bucket >= *of || !ascends {
+            return Err(MALFORMED);
+        }
+        ours.push(bucket);
+        for sum in sums {
+            theirs.push(sum.try_into().map_err(|_| MALFORMED)?);
+        }
+        Ok(())
+    }
+
+    /// All parts have come.
+    pub(super) fn hear_end(&mut self, from: Lesson) {
+        if let Self::Hearing { lesson, told, .. } = self
+            && *lesson == from
+        {
+            *self = match told.take() {
+                Some(told) => Self::Comparing { lesson: from, told, walk: Walk::default() },
+                None => Self::Sending { lesson: from, chosen: BinaryHeap::new(), sent: 0 },
+            };
+        }
+    }
+
+    pub(super) fn has_work(&self) -> bool {
+        !matches!(self, Self::Idle | Self::Hearing { .. })
+    }
+
+    pub(super) fn work(&mut self, directory: &Directory, text: &mut Vec<u8>) {
+        *self = match std::mem::take(self) {
+            Self::Agreeing { lesson } => {
+                DigestLine::Same { lesson }.write(text);
+                Self::Idle
+            }
+            Self::Telling { lesson, of, next } => Self::tell(directory, lesson, of, next, text),
+            Self::Comparing { lesson, mut told, mut walk } => {
+                if walk.go_on(directory, |known| told.ours.add(&known)) {
+                    Self::Comparing { lesson, told, walk }
+                } else {
+                    let pairs = told.ours.sums().iter().zip(&told.theirs);
+                    let differ = pairs.map(|(ours, theirs)| lesson.cut(*ours) != *theirs).collect();
+                    Self::choosing(lesson, Lacks::Parts(told.ours, differ))
+                }
+            }
+            Self::Choosing { lesson, lacks, mut walk, mut chosen } => {
+                let more = walk.go_on(directory, |known| {
+                    let lacking = match &lacks {
+                        Lacks::Everything => true,
+                        Lacks::Parts(parts, marked) => parts.part(known.place()).is_some_and(|part| marked[part]),
+                    };
+                    if lacking {
+                        chosen.push(known.name());
+                    }
+                });
+                if more {
+                    Self::Choosing { lesson, lacks, walk, chosen }
+                } else {
+                    Self::Sending { lesson, chosen, sent: 0 }
+                }
+            }
+            Self::Sending { lesson, chosen, sent } => Self::send(directory, lesson, chosen, sent, text),
+            waiting => waiting,
+        };
+    }
+
+    fn choosing(lesson: Lesson, lacks: Lacks) -> Self {
+        Self::Choosing { lesson, lacks, walk: Walk::default(), chosen: BinaryHeap::new() }
+    }
+
+    fn tell(directory: &Directory, lesson: Lesson, of: usize, first: usize, text: &mut Vec<u8>) -> Self {
+        let (sums, count) = (directory.bucket_sums(of), directory.digest().count);
+        let (mut next, mut numbers, end) = (first, Vec::new(), text.len() + SLICE);
+        while next < of && text.len() < end {
+            let line = &sums[next..of.min(next + SUMS_PER_LINE)];
+            numbers.clear();
+            let sums = Numbers::write(&mut numbers, line.iter().copied());
+            DigestLine::Buckets { lesson, count, of: of as u64, first: next as u64, sums }.write(text);
+            next += line.len();
+        }
+        if next < of { Self::Telling { lesson, of, next } } else { Self::Hearing { lesson, of, told: None } }
+    }
+
+    /// The newest first. What has changed since it was chosen is not sent: it was flooded.
+    fn send(
+        directory: &Directory,
+        lesson: Lesson,
+        mut chosen: BinaryHeap<Name>,
+        mut sent: u64,
+        text: &mut Vec<u8>,
+    ) -> Self {
+        let end = text.len() + SLICE;
+        while text.len() < end {
+            let Some((timestamp, key)) = chosen.pop() else {
+                DigestLine::Done { lesson, sent }.write(text);
+                return Self::Idle;
+            };
+            for report in directory.find_known(key, timestamp) {
+                text.extend_from_slice(report.line());
+                text.push(b'\n');
+                sent += 1;
+            }
+        }
+        Self::Sending { lesson, chosen, sent }
+    }
+}
+
+/// How many sums of buckets a line holds: 17 bytes each, at the most.
+const SUMS_PER_LINE: usize = 400;

@@ -1,0 +1,228 @@
+//! The repair of a server's links: when a lesson begins, how its lines leave, and what is said about it.
+//!
+//! - A lesson begins when a link comes up, every [`REPAIR_EVERY`], and when the neighbour says that it has dropped reports.
+//! - What there is to say leaves slice by slice, one in a turn, and waits while the neighbour does not read: so live reports
+//!   go on, and a repair adds little to what waits.
+//! - A neighbour that *lags* (not even reports find room) is taught nothing; once it has read, it is told to ask again.
+//!
+//! What the lines mean, `herd::repair` knows.
+
+use super::limits::{PEER_WRITE_CAP, PEER_WRITE_RESERVE, REPAIR_EVERY, REPAIR_PATIENCE};
+use super::links::Link;
+use super::{Server, ServerId, Servers, neighbours};
+use crate::event_loop::{CallId, ConnId, Loop, Transport};
+use crate::herd::node::NeighbourId;
+use crate::herd::repair::{Heard, Lesson, Repair};
+use crate::mutation::Rule;
+
+/// What passes between a server and one neighbour beside the reports that are flooded.
+#[derive(Default)]
+pub(super) struct Exchange {
+    repair: Repair,
+    flow: Flow,
+    /// For how many times of [`REPAIR_EVERY`] the lesson has gone on.
+    waited: u32,
+    pub(super) figures: Figures,
+}
+
+/// Whether lines of the repair leave.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+enum Flow {
+    /// There is nothing to say.
+    #[default]
+    Resting,
+    /// The next slice leaves by this call, next turn.
+    Due(CallId),
+    /// Too much waits for the neighbour: it has to read first.
+    Blocked,
+    /// So much waits that reports are dropped.
+    Lagging,
+}
+
+/// What was counted on one link.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub(super) struct Figures {
+    pub(super) in_step: bool,
+    /// Reports that came and were news while it was not in step.
+    came: u64,
+    pub(super) repaired: u64,
+    pub(super) dropped: u64,
+}
+
+impl Figures {
+    /// The link is lost.
+    pub(super) fn lose_step(&mut self) {
+        (self.in_step, self.came) = (false, 0);
+    }
+}
+
+impl Exchange {
+    pub(super) fn is_lagging(&self) -> bool {
+        self.flow == Flow::Lagging
+    }
+
+    /// Whether a report may be written; if not, it is dropped, and will be repaired. The neighbour's name is for the log.
+    pub(super) fn has_room(&mut self, transport: &mut Transport<'_, Servers>, name: &str, report: &[u8]) -> bool {
+        let fits = transport.write_buffer_size() + report.len() <= PEER_WRITE_CAP - PEER_WRITE_RESERVE;
+        if fits && !self.is_lagging() || !Rule::Lagging.holds() {
+            return true;
+        }
+        self.figures.dropped += 1;
+        if !self.is_lagging() {
+            let id = transport.id();
+            log::warn!(target: name, "{id} does not keep up: reports to it are dropped until it has read, then repaired");
+            self.stop(&mut transport.event_loop());
+            self.flow = Flow::Lagging;
+            self.figures.in_step = false;
+            self.repair.interrupt();
+            // A task waits for room only if it knows that there is none.
+            transport.event_loop().wake(id);
+        }
+        false
+    }
+
+    /// A report has come that was news.
+    pub(super) fn learnt(&mut self) {
+        self.figures.came += u64::from(!self.figures.in_step);
+    }
+
+    fn stop(&mut self, event_loop: &mut Loop<'_, Servers>) {
+        if let Flow::Due(call) = std::mem::take(&mut self.flow) {
+            event_loop.cancel(call);
+        }
+    }
+
+    /// Has the next slice made, if there is something to say and nothing in the way.
+    fn go_on(&mut self, event_loop: &mut Loop<'_, Servers>, edge: Edge) {
+        if self.repair.has_work() && self.flow == Flow::Resting {
+            self.flow = Flow::Due(event_loop.call_soon(move |event_loop, servers| slice(event_loop, servers, edge)));
+        }
+    }
+}
+
+/// One end of a link, as long as it is this connection.
+#[derive(Clone, Copy)]
+pub(super) struct Edge {
+    pub(super) server: ServerId,
+    pub(super) neighbour: NeighbourId,
+    pub(super) connection: ConnId,
+}
+
+/// A link is up: what was missed is asked for, now and then every [`REPAIR_EVERY`].
+pub(super) fn begin(event_loop: &mut Loop<'_, Servers>, servers: &mut Servers, edge: Edge) {
+    let exchange = &mut servers.server(edge.server).links.get_mut(edge.neighbour).exchange;
+    exchange.stop(event_loop);
+    exchange.repair = Repair::default();
+    exchange.figures.in_step = false;
+    ask(event_loop, servers, edge);
+    look_again(event_loop, edge);
+}
+
+/// Carries out what a neighbour says after `DIGEST `.
+pub(super) fn hear(
+    event_loop: &mut Loop<'_, Servers>,
+    servers: &mut Servers,
+    edge: Edge,
+    words: &[u8],
+) -> Result<(), &'static str> {
+    let Server { name, node, links, .. } = servers.server(edge.server);
+    let other = links.get_mut(edge.neighbour);
+    if other.link.connection() != Some(edge.connection) {
+        return Ok(());
+    }
+    match other.exchange.repair.hear(node.directory(), words)? {
+        Heard::Nothing => other.exchange.go_on(event_loop, edge),
+        Heard::Again => ask(event_loop, servers, edge),
+        Heard::InStep(sent) => {
+            let Figures { in_step, came, repaired, .. } = &mut other.exchange.figures;
+            // Out of step, some may have come on a connection before this one, and some in a lesson before this one.
+            let (reports, news) = if *in_step { (sent, sent > 0) } else { (*came, true) };
+            (*in_step, *came) = (true, 0);
+            *repaired += reports;
+            if news {
+                let (id, who, known) = (edge.connection, &other.name, node.directory().len());
+                log::info!(target: name.as_str(), "{id} is in step with {who}: {reports} reports had been missing, {known} clients are known");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What waited on a connection has sunk to the low mark: if it is a link, its repair goes on, and begins anew if reports were
+/// dropped.
+pub(super) fn caught_up(event_loop: &mut Loop<'_, Servers>, servers: &mut Servers, connection: ConnId) {
+    for (index, server) in servers.each.iter_mut().enumerate() {
+        let Some(neighbour) = server.links.find_link(connection) else { continue };
+        let (name, exchange) = (server.name.as_str(), &mut server.links.get_mut(neighbour).exchange);
+        match exchange.flow {
+            Flow::Lagging => {
+                log::info!(target: name, "{connection} has caught up");
+                let mut again = Vec::new();
+                Repair::again(&mut again);
+                say(event_loop, name, connection, &again);
+            }
+            Flow::Blocked => {}
+            Flow::Resting | Flow::Due(_) => continue,
+        }
+        exchange.flow = Flow::Resting;
+        exchange.go_on(event_loop, Edge { server: ServerId(index), neighbour, connection });
+    }
+}
+
+/// Begins a lesson.
+fn ask(event_loop: &mut Loop<'_, Servers>, servers: &mut Servers, edge: Edge) {
+    if !Rule::Repair.holds() {
+        return;
+    }
+    let lesson = Lesson(servers.dice.u32(..));
+    let Server { name, node, links, .. } = servers.server(edge.server);
+    let exchange = &mut links.get_mut(edge.neighbour).exchange;
+    exchange.waited = 0;
+    let mut text = Vec::new();
+    exchange.repair.ask(node.directory(), lesson, &mut text);
+    say(event_loop, name.as_str(), edge.connection, &text);
+}
+
+/// Compares again after [`REPAIR_EVERY`], as long as this is the link, and unless a lesson is under way.
+fn look_again(event_loop: &mut Loop<'_, Servers>, edge: Edge) {
+    event_loop.call_later(REPAIR_EVERY, move |event_loop, servers| {
+        let other = servers.server(edge.server).links.get_mut(edge.neighbour);
+        if other.link.connection() != Some(edge.connection) {
+            return;
+        }
+        let Exchange { repair, flow, waited, .. } = &mut other.exchange;
+        *waited += 1;
+        let busy = repair.is_learning() && *waited < REPAIR_PATIENCE;
+        if !busy && matches!(flow, Flow::Resting | Flow::Due(_)) {
+            ask(event_loop, servers, edge);
+        }
+        look_again(event_loop, edge);
+    });
+}
+
+/// Says the next lines of a repair, if the neighbour reads.
+fn slice(event_loop: &mut Loop<'_, Servers>, servers: &mut Servers, edge: Edge) {
+    let Server { name, node, links, .. } = servers.server(edge.server);
+    let other = links.get_mut(edge.neighbour);
+    let Link::Up { connection, .. } = other.link else { return };
+    let Some(transport) = event_loop.transport(connection).filter(|_| connection == edge.connection) else { return };
+    if transport.is_writing_paused() {
+        other.exchange.flow = Flow::Blocked;
+        event_loop.wake(connection);
+        return;
+    }
+    other.exchange.flow = Flow::Resting;
+    let mut text = Vec::new();
+    other.exchange.repair.work(node.directory(), &mut text);
+    say(event_loop, name.as_str(), connection, &text);
+    other.exchange.go_on(event_loop, edge);
+}
+
+/// Writes lines of a repair, and logs them.
+fn say(event_loop: &mut Loop<'_, Servers>, name: &str, id: ConnId, lines: &[u8]) {
+    let Some(mut transport) = event_loop.transport(id) else { return };
+    transport.write(lines);
+    if log::log_enabled!(target: name, log::Level::Debug) {
+        lines.split_inclusive(|byte| *byte == b'\n').for_each(|line| neighbours::note(name, id, line));
+    }
+}

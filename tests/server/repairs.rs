@@ -1,0 +1,211 @@
+//! Repair on the simulated network: what was missed is learnt, whoever missed it and why; and what it costs those beside it.
+
+use std::time::Duration;
+
+use proxy_herd::driver::sim::{ClientId, Crash, Weather};
+use proxy_herd::herd::topology::Topology;
+use proxy_herd::server::limits::{PEER_WRITE_CAP, REPAIR_EVERY, VIOLATION_PAUSE_FIRST};
+use proxy_herd::server::{LinkStatus, Provider};
+
+use crate::simulated::Simulated;
+use crate::world::{self, World, name};
+
+fn provider() -> Provider {
+    Provider::embedded().expect("a certificate")
+}
+
+fn herd(weather: Weather) -> Simulated {
+    let mut world = Simulated::new(Topology::built_in(), &provider(), 7, weather);
+    world::links_are_up(&mut world);
+    world
+}
+
+/// Has a client say where `count` others are, at this second.
+fn report(world: &mut Simulated, server: &str, who: &str, count: u32, second: u32) {
+    let client = world.connect(server);
+    for number in 0..count {
+        world.send(client, format!("IAMAT {who}{number} +1+1 {second}\n").as_bytes());
+    }
+    let last = format!(" {who}{} +1+1 {second}\n", count - 1);
+    world.until("they are answered", |world| world.heard(client).0.ends_with(last.as_bytes()));
+    world.half_close(client);
+}
+
+fn status(world: &Simulated, server: &str, neighbour: &str) -> LinkStatus {
+    let links = world.servers(server).links(&name(server)).expect("it runs here");
+    links.into_iter().find(|link| link.neighbour == name(neighbour)).expect("they are neighbours")
+}
+
+fn known(world: &Simulated, server: &str) -> usize {
+    world.servers(server).node(&name(server)).expect("it runs here").directory().len()
+}
+
+/// Lets time pass until every server knows so many, and all know the same.
+fn agree(world: &mut Simulated, count: usize) {
+    const ALL: [&str; 5] = ["Goloman", "Hands", "Holiday", "Welsh", "Wilkes"];
+    world.until("all know the same", |world| {
+        let digests =
+            ALL.map(|server| world.servers(server).node(&name(server)).expect("it runs").directory().digest());
+        digests.iter().all(|digest| *digest == digests[0] && digest.count == count as u64)
+    });
+}
+
+#[test]
+fn who_was_down_learns_everything_from_whoever_is_there() {
+    for weather in [Weather::default(), Weather::rough()] {
+        let mut world = herd(weather);
+        report(&mut world, "Hands", "a", 300, 5);
+        let welsh = world.host("Welsh");
+        world.sim.crash(welsh, Crash::Killed);
+        report(&mut world, "Wilkes", "a", 100, 6);
+        report(&mut world, "Wilkes", "b", 100, 6);
+        world.restart("Welsh", provider());
+        agree(&mut world, 400);
+        world.until("the end of the lesson", |world| status(world, "Welsh", "Holiday").is_in_step);
+        assert_eq!(status(&world, "Welsh", "Holiday").repaired, 400);
+        assert_eq!(status(&world, "Holiday", "Welsh").repaired, 0);
+    }
+}
+
+#[test]
+fn both_sides_of_a_cut_learn_what_the_other_heard() {
+    let mut world = herd(Weather::rough());
+    report(&mut world, "Hands", "a", 500, 5);
+    agree(&mut world, 500);
+    let (holiday, welsh) = (world.host("Holiday"), world.host("Welsh"));
+    world.sim.cut(holiday, welsh);
+    world.until("the link is gone", |world| world.links_up("Welsh") == 0);
+    report(&mut world, "Welsh", "w", 200, 6);
+    report(&mut world, "Goloman", "g", 200, 6);
+    report(&mut world, "Goloman", "a", 50, 7);
+    world.pass(Duration::from_secs(2));
+    assert_eq!((known(&world, "Welsh"), known(&world, "Wilkes")), (700, 700));
+    world.sim.heal(holiday, welsh);
+    agree(&mut world, 900);
+    world.pass(Duration::from_secs(1));
+    let came = status(&world, "Welsh", "Holiday").repaired;
+    assert!((250..350).contains(&came), "{came} came for the 250 that were missing");
+    assert_eq!(world.knows("Welsh", "a7").as_deref().map(|line| line.ends_with(" a7 +1+1 7")), Some(true));
+}
+
+#[test]
+fn who_did_not_read_asks_for_what_was_dropped() {
+    let mut world = herd(Weather::default());
+    let (goloman, hands, wilkes) = (world.host("Goloman"), world.host("Hands"), world.host("Wilkes"));
+    world.sim.stall(goloman, hands);
+    world.sim.stall(wilkes, hands);
+    for second in 0..30 {
+        report(&mut world, "Goloman", "k", 1_000, second);
+    }
+    assert!(status(&world, "Goloman", "Hands").is_lagging);
+    assert!(status(&world, "Goloman", "Hands").dropped > 0);
+    assert!(!status(&world, "Wilkes", "Goloman").is_lagging, "the others are not held up");
+    assert_eq!(known(&world, "Welsh"), 1_000);
+    world.sim.heal(goloman, hands);
+    world.sim.heal(wilkes, hands);
+    agree(&mut world, 1_000);
+    world.pass(Duration::from_secs(1));
+    assert!(status(&world, "Hands", "Goloman").is_in_step);
+    assert!(!status(&world, "Goloman", "Hands").is_lagging);
+}
+
+#[test]
+fn live_reports_do_not_wait_for_a_repair() {
+    let mut world = herd(Weather::default());
+    let welsh = world.host("Welsh");
+    world.sim.crash(welsh, Crash::Killed);
+    report(&mut world, "Wilkes", "k", 20_000, 5);
+    world.restart("Welsh", provider());
+    world.until("the repair is under way", |world| known(world, "Welsh") > 100);
+    let client = world.connect("Wilkes");
+    world.send(client, b"IAMAT live +1+1 6\n");
+    world.until("it is known", |world| world.knows("Welsh", "live").is_some());
+    assert!(known(&world, "Welsh") < 15_000, "the repair was not over");
+    agree(&mut world, 20_001);
+}
+
+#[test]
+fn what_got_lost_without_a_trace_is_found_at_the_next_comparison() {
+    let mut world = herd(Weather::default());
+    report(&mut world, "Wilkes", "k", 10, 5);
+    // A guest in the place of Hands is told something that nobody else hears.
+    let hands = world.host("Hands");
+    world.sim.crash(hands, Crash::Killed);
+    world.until("the link is lost", |world| world.links_up("Goloman") == 2);
+    let guest = come(&mut world);
+    world.sim.send(guest, b"HERD 1 goloman Hands 0.1.0\n");
+    world.pass(Duration::from_secs(1));
+    let question = question(&mut world, guest);
+    world.sim.send(guest, format!("DIGEST SAME {question}\n").as_bytes());
+    // The guest says that it knows the same, and when it is asked again, that it knows more.
+    for _ in 0..REPAIR_EVERY.as_secs() {
+        world.sim.send(guest, b"PONG\n");
+        world.pass(Duration::from_secs(1));
+    }
+    let lesson = self::question(&mut world, guest);
+    let line = "AT Hands +0.000000000 lost +1+1 5";
+    world.sim.send(guest, format!("{line}\nDIGEST DONE {lesson} 1\n").as_bytes());
+    world.until("it is learnt", |world| world.knows("Welsh", "lost").is_some());
+    let link = status(&world, "Goloman", "Hands");
+    assert_eq!((link.is_in_step, link.repaired), (true, 1));
+}
+
+#[test]
+fn who_breaks_the_protocol_is_told_off_and_left_alone_for_a_while() {
+    let mut world = herd(Weather::default());
+    let hands = world.host("Hands");
+    world.sim.crash(hands, Crash::Killed);
+    world.until("the link is lost", |world| world.links_up("Goloman") == 2);
+    for penance in [1, 2, 4] {
+        let guest = come(&mut world);
+        world.sim.send(guest, b"HERD 1 goloman Hands 0.1.0\nDIGEST nonsense\n");
+        world.pass(MOMENT);
+        let heard = String::from_utf8(world.sim.take_received(guest)).expect("text");
+        assert!(heard.ends_with("ERR this DIGEST makes no sense here\n"), "{heard}");
+        let early = come(&mut world);
+        world.sim.send(early, b"HERD 1 goloman Hands 0.1.0\n");
+        world.pass(MOMENT);
+        let heard = String::from_utf8(world.sim.take_received(early)).expect("text");
+        assert!(heard.contains("ERR Hands broke the protocol and is not heard for another "), "{heard}");
+        world.pass(VIOLATION_PAUSE_FIRST * penance);
+    }
+    assert_eq!(status(&world, "Goloman", "Hands").violations, 3);
+    world.restart("Hands", provider());
+    world.until("all is well", |world| world.links_up("Goloman") == 3);
+}
+
+#[test]
+fn a_learner_that_does_not_read_its_lesson_costs_the_cap_at_most() {
+    let mut world = herd(Weather::default());
+    let hands = world.host("Hands");
+    world.sim.crash(hands, Crash::Killed);
+    report(&mut world, "Goloman", "k", 40_000, 5);
+    let guest = come(&mut world);
+    world.sim.send(guest, b"HERD 1 goloman Hands 0.1.0\n");
+    world.pass(MOMENT);
+    world.sim.stop_reading(guest);
+    world.sim.send(guest, b"DIGEST 7 0 0\n");
+    world.pass(Duration::from_secs(5));
+    report(&mut world, "Goloman", "k", 40_000, 6);
+    world.sim.go_on_reading(guest);
+    world.pass(Duration::from_secs(5));
+    let heard = world.sim.take_received(guest);
+    assert!(heard.windows(13).any(|line| line == b"DIGEST AGAIN\n"), "it should ask for the rest");
+    assert!(heard.len() <= PEER_WRITE_CAP + 64 * 1024, "{} bytes waited", heard.len());
+}
+
+/// The number of the lesson that a guest is asked for.
+fn question(world: &mut Simulated, guest: ClientId) -> String {
+    let heard = String::from_utf8(world.sim.take_received(guest)).expect("text");
+    let lesson = heard.lines().find_map(|line| line.strip_prefix("DIGEST ")?.split(' ').next());
+    lesson.expect("it is asked").to_owned()
+}
+
+fn come(world: &mut Simulated) -> ClientId {
+    let address = world.topology.find(&name("Goloman")).expect("it is there").peers;
+    let guest = world.sim.connect(address);
+    world.pass(MOMENT);
+    guest
+}
+
+const MOMENT: Duration = Duration::from_millis(100);
