@@ -49,6 +49,7 @@
 //! - A connection is named by index and generation: an id that was kept too long finds nothing.
 //! - Time is an argument; only a driver and the command read clocks. `event_loop`, `places`, `herd` and `wire` do no I/O.
 //! - Of two reports about a client the greater in a total order stays: servers that have heard the same know the same.
+//! - What a server missed it learns: at every link-up, after every drop, and every 30 s, neighbours compare what they hold.
 //! - A flood crosses each link at most twice, once from either end, and ends.
 //! - Whatever a peer does, it costs a bounded amount: each buffer, line, header and answer has a limit with a name.
 //! - Bytes, not text, are what peers send; no input panics.
@@ -56,7 +57,8 @@
 //!
 //! # Reading order
 //!
-//! 1. [`herd`]: `position`, `timestamp`, `command`, `report`, `directory`, `node`: what a line means; then `topology`.
+//! 1. [`herd`]: `position`, `timestamp`, `command`, `report`, `directory`, `node`: what a line means; `digest` and `repair`:
+//!    how two directories become equal; then `topology`. (`mutation`: which of the rules a test can turn off.)
 //! 2. [`wire`]: `lines`, then HTTP.
 //! 3. [`event_loop`]: what asyncio's words are here, and what a turn is; then [`Protocol`](event_loop::Protocol),
 //!    [`Transport`](event_loop::Transport), [`Loop`](event_loop::Loop), [`EventLoop`](event_loop::EventLoop). Its own files:
@@ -66,7 +68,7 @@
 //!    (and `socket_file`); `signals`; `pool`, and on it `resolver` and `executor`; [`sim`](driver::sim), the same for tests,
 //!    without a network.
 //! 5. [`streams`]: how else to say what is done with a connection.
-//! 6. [`server`]: `client` with `clients` and `replies`; `contact`, `neighbours` with `links`; `lookups` with `inquiries` and
+//! 6. [`server`]: `client` with `clients` and `replies`; `contact`, `neighbours` with `links`, `repairs`; `lookups` with `inquiries` and
 //!    `errands`; the limits. Then `style` and, side by side, `callbacks` and `streaming`: `session`, `peer`, `lookup`.
 //! 7. [`places`]: questions, answers, and the built-in data that stands in for Google.
 //! 8. [`cli`]: how it is started, and the demo.

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use proxy_herd::herd::name::ServerName;
 use proxy_herd::herd::topology::{Limits, Places, Provider, Scheme, Topology};
@@ -123,7 +124,8 @@ fn settings_are_taken_and_limits_hold_at_their_edges() {
     let settings =
         r#"{"provider": "embedded", "url": "https://places.example/nearby", "ca_file": "ca.pem", "key_file": "key"}"#;
     let topology = one_server(&format!(
-        r#""places": {settings}, "limits": {{"drain": 3600, "max_connections": 1000000, "max_connections_per_address": 1}}"#
+        r#""places": {settings}, "limits": {{"drain": 3600, "max_connections": 1000000,
+            "max_connections_per_address": 1, "max_clients": 100000000, "client_ttl": 1, "max_future": 3162240000}}"#
     ));
     let topology = topology.unwrap_or_else(|errors| panic!("{errors}"));
     let places = topology.places();
@@ -134,6 +136,9 @@ fn settings_are_taken_and_limits_hold_at_their_edges() {
     let limits = topology.limits();
     assert_eq!((limits.drain.as_secs(), limits.max_connections), (3600, 1_000_000));
     assert_eq!(limits.max_connections_per_address, Some(1));
+    assert_eq!(limits.max_clients, 100_000_000);
+    let (second, century) = (Duration::from_secs(1), Duration::from_secs(3_162_240_000));
+    assert_eq!((limits.client_ttl, limits.max_future), (Some(second), Some(century)));
 
     let quick = one_server(r#""limits": {"drain": 0, "max_connections": 1}"#).map(|topology| *topology.limits());
     assert!(quick.is_ok_and(|limits| limits.drain.is_zero() && limits.max_connections == 1));
@@ -235,11 +240,15 @@ $.places: found "auto"; write an object, like { "provider": "auto" }
 $.limits: found 5; write an object, like { "drain": 5 }"#,
     );
     check_part(
-        r#""limits": {"drain": 3601, "max_connections": 0, "max_connections_per_address": 1000001}"#,
+        r#""limits": {"drain": 3601, "max_connections": 0, "max_connections_per_address": 1000001,
+            "max_clients": 0, "client_ttl": 0, "max_future": -1}"#,
         r#"
 $.limits.drain: found 3601; write a whole number from 0 to 3600
 $.limits.max_connections: found 0; write a whole number from 1 to 1000000
-$.limits.max_connections_per_address: found 1000001; write a whole number from 1 to 1000000"#,
+$.limits.max_connections_per_address: found 1000001; write a whole number from 1 to 1000000
+$.limits.max_clients: found 0; write a whole number from 1 to 100000000
+$.limits.client_ttl: found 0; write a whole number from 1 to 3162240000
+$.limits.max_future: found -1; write a whole number from 0 to 3162240000"#,
     );
     check_part(r#""limits": {"drain": 1.5}"#, "$.limits.drain: found 1.5; write a whole number from 0 to 3600");
 }

@@ -88,16 +88,16 @@ impl Directory {
         match shard.entries.find_mut(key.spread(), |entry| entry.is(key, report.client())) {
             Some(entry) if !replaces(entry) => return Merged::Stale,
             Some(entry) => {
-                self.sums.take_away(entry.place, entry.line_hash());
+                self.sums.take_away(entry.place, entry.line_hash);
                 entry.replace(report);
-                self.sums.add(entry.place, entry.line_hash());
+                self.sums.add(entry.place, entry.line_hash);
             }
             None => {
                 if self.count >= self.max_clients && !self.make_room(report) {
                     return Merged::Stale;
                 }
                 let entry = Entry::new(key, Place::of(report.client()), report);
-                self.sums.add(entry.place, entry.line_hash());
+                self.sums.add(entry.place, entry.line_hash);
                 self.count += 1;
                 self.shards[key.shard()].insert(entry);
             }
@@ -141,7 +141,7 @@ impl Directory {
         for shard in &mut shards[*unswept..][..SWEPT_AT_ONCE] {
             if shard.oldest.is_some_and(|oldest| oldest < horizon) {
                 for entry in shard.entries.extract_if(|entry| entry.timestamp < horizon) {
-                    sums.take_away(entry.place, entry.line_hash());
+                    sums.take_away(entry.place, entry.line_hash);
                     *count -= 1;
                 }
                 shard.measure();
@@ -166,11 +166,11 @@ impl Directory {
         self.shards[index].entries.iter().map(Known)
     }
 
-    /// The reports of the clients with this key (one, but for a collision), if they are of this time.
-    pub(super) fn find_known(&self, key: Key, timestamp: Timestamp) -> impl Iterator<Item = Report<'_>> {
+    /// The lines of the clients with this key (one, but for a collision), if they are of this time.
+    pub(super) fn find_known(&self, (timestamp, key): (Timestamp, Key)) -> impl Iterator<Item = &[u8]> {
         let entries = self.shards[key.shard()].entries.iter_hash(key.spread());
         let wanted = move |entry: &&Entry| entry.key == key && entry.timestamp == timestamp;
-        entries.filter(wanted).filter(|entry| !self.is_over(entry.timestamp)).map(Entry::report)
+        entries.filter(wanted).filter(|entry| !self.is_over(entry.timestamp)).map(Entry::line)
     }
 
     fn is_over(&self, timestamp: Timestamp) -> bool {
@@ -216,7 +216,7 @@ impl Directory {
         let entries = &mut self.shards[key.shard()].entries;
         if let Ok(slot) = entries.find_entry(key.spread(), |entry| entry.is(key, client)) {
             let (entry, _) = slot.remove();
-            self.sums.take_away(entry.place, entry.line_hash());
+            self.sums.take_away(entry.place, entry.line_hash);
             self.count -= 1;
         }
     }
@@ -250,7 +250,7 @@ impl Known<'_> {
     }
 
     pub(super) fn line_hash(&self) -> u64 {
-        self.0.line_hash()
+        self.0.line_hash
     }
 
     /// By which it is found again, unless it changes.

@@ -28,6 +28,7 @@
 //!
 //! When to ask, and how long a slice may wait, is decided above (`server::repair`).
 
+mod chosen;
 mod learner;
 mod line;
 mod parts;

@@ -11,8 +11,10 @@ use crate::herd::digest::{Place, hash_of};
 use crate::herd::report::Report;
 use crate::herd::timestamp::Timestamp;
 
-/// A report's line and what is looked at before it. 40 bytes.
+/// A report's line and what is looked at before it. 48 bytes.
 pub(super) struct Entry {
+    /// What the line adds to the sums of a digest.
+    pub(super) line_hash: u64,
     pub(super) timestamp: Timestamp,
     pub(super) key: Key,
     /// The line, then perhaps what is left of a longer one: a client that reports again seldom needs a new allocation.
@@ -26,8 +28,8 @@ pub(super) struct Entry {
 impl Entry {
     pub(super) fn new(key: Key, place: Place, report: &Report<'_>) -> Self {
         let (length, client_start, client_length) = Self::measure(report);
-        let (timestamp, text) = (report.timestamp(), report.line().into());
-        Self { timestamp, key, text, place, length, client_start, client_length }
+        let (line_hash, timestamp) = (hash_of(report.line()), report.timestamp());
+        Self { line_hash, timestamp, key, text: report.line().into(), place, length, client_start, client_length }
     }
 
     pub(super) fn replace(&mut self, report: &Report<'_>) {
@@ -37,7 +39,7 @@ impl Entry {
             None => self.text = line.into(),
         }
         (self.length, self.client_start, self.client_length) = Self::measure(report);
-        self.timestamp = report.timestamp();
+        (self.line_hash, self.timestamp) = (hash_of(line), report.timestamp());
     }
 
     fn measure(report: &Report<'_>) -> (u16, u8, u8) {
@@ -58,11 +60,6 @@ impl Entry {
 
     pub(super) fn line(&self) -> &[u8] {
         &self.text[..self.length.into()]
-    }
-
-    /// What the line adds to the sums of a digest.
-    pub(super) fn line_hash(&self) -> u64 {
-        hash_of(self.line())
     }
 
     pub(super) fn report(&self) -> Report<'_> {

@@ -45,7 +45,9 @@ impl Learner {
             return Err(MALFORMED);
         }
         *of = told_of;
-        sums.extend(told_sums.take(told_of + 1));
+        for sum in told_sums {
+            sums.push(sum.ok_or(MALFORMED)?);
+        }
         if sums.len() > told_of {
             return Err(MALFORMED);
         }

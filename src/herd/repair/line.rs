@@ -45,11 +45,11 @@ impl<'a> DigestLine<'a> {
             b"SAME" => Self::Same { lesson: rest.lesson()? },
             b"BUCKETS" => {
                 let (lesson, count, of, first) = (rest.lesson()?, rest.number()?, rest.number()?, rest.number()?);
-                return rest.are_numbers().then_some(Self::Buckets { lesson, count, of, first, sums: rest });
+                return Some(Self::Buckets { lesson, count, of, first, sums: rest });
             }
             b"PARTS" => {
                 let (lesson, bucket) = (rest.lesson()?, rest.number()?);
-                return rest.are_numbers().then_some(Self::Parts { lesson, bucket, sums: rest });
+                return Some(Self::Parts { lesson, bucket, sums: rest });
             }
             b"END" => Self::End { lesson: rest.lesson()? },
             b"DONE" => Self::Done { lesson: rest.lesson()?, sent: rest.number()? },
@@ -88,7 +88,7 @@ impl<'a> DigestLine<'a> {
     }
 }
 
-/// Hexadecimal numbers with one space between them, all of them checked before they are walked.
+/// Hexadecimal numbers with one space between them; whoever walks them finds out whether they are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Numbers<'a>(&'a [u8]);
 
@@ -96,22 +96,19 @@ impl<'a> Numbers<'a> {
     /// Writes numbers into `text`, which is empty, as a line holds them.
     pub(super) fn write(text: &'a mut Vec<u8>, numbers: impl IntoIterator<Item = u64>) -> Self {
         for number in numbers {
-            let space = if text.is_empty() { "" } else { " " };
-            write!(text, "{space}{number:x}").expect("a Vec takes everything");
+            if !text.is_empty() {
+                text.push(b' ');
+            }
+            let digits = number.checked_ilog(16).unwrap_or(0);
+            text.extend((0..=digits).rev().map(|place| DIGITS[(number >> (4 * place)) as usize & 15]));
         }
         Self(text)
     }
 
-    fn are_numbers(self) -> bool {
-        self.0.is_empty() || self.0.split(|byte| *byte == b' ').all(|word| number(word).is_some())
-    }
-
     /// The next word; what follows it is left. Nothing may follow a last space.
     fn word(&mut self) -> &'a [u8] {
-        let (word, rest) = match memchr::memchr(b' ', self.0) {
-            Some(end) if end + 1 < self.0.len() => (&self.0[..end], &self.0[end + 1..]),
-            _ => (self.0, &b""[..]),
-        };
+        let end = self.0.iter().position(|byte| *byte == b' ').filter(|end| end + 1 < self.0.len());
+        let (word, rest) = end.map_or((self.0, &b""[..]), |end| (&self.0[..end], &self.0[end + 1..]));
         self.0 = rest;
         word
     }
@@ -125,23 +122,32 @@ impl<'a> Numbers<'a> {
     }
 }
 
+/// `None` is what is no number.
 impl Iterator for Numbers<'_> {
-    type Item = u64;
+    type Item = Option<u64>;
 
-    fn next(&mut self) -> Option<u64> {
-        if self.0.is_empty() { None } else { self.number() }
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.0.is_empty() { None } else { Some(self.number()) }
     }
 }
 
 fn number(word: &[u8]) -> Option<u64> {
-    let digits = word == b"0" || (1..=16).contains(&word.len()) && word[0] != b'0';
-    let value = |digit: &u8| match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
-    };
-    word.iter().try_fold(0, |number, digit| Some(number << 4 | u64::from(value(digit)?))).filter(|_| digits)
+    if word.is_empty() || word.len() > 16 || word.len() > 1 && word[0] == b'0' {
+        return None;
+    }
+    let mut number = 0;
+    for digit in word {
+        let value = match digit {
+            b'0'..=b'9' => digit - b'0',
+            b'a'..=b'f' => digit - b'a' + 10,
+            _ => return None,
+        };
+        number = number << 4 | u64::from(value);
+    }
+    Some(number)
 }
+
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
 #[cfg(test)]
 mod tests {
@@ -169,7 +175,9 @@ mod tests {
         check(DigestLine::End { lesson }, "END ffffffff");
         check(DigestLine::Done { lesson, sent: 12 }, "DONE ffffffff c");
         check(DigestLine::Again, "AGAIN");
-        assert!(sums.eq([0, u64::MAX, 10]));
+        assert!(sums.eq([Some(0), Some(u64::MAX), Some(10)]));
+        assert!(Numbers(b"1  2").eq([Some(1), None, Some(2)]));
+        assert!(Numbers(b"1 02 x 3 ").eq([Some(1), None, None, None]));
     }
 
     #[test]
@@ -193,10 +201,8 @@ mod tests {
             "SAME 1 2",
             "SAME x",
             "BUCKETS 1 2 3",
-            "BUCKETS 1 2 3 4 x",
-            "BUCKETS 1 2 3 4 5  6",
             "PARTS 1",
-            "PARTS 1 2 3 ",
+            "PARTS 1 x 3",
             "END",
             "DONE 1",
             "AGAIN 1",

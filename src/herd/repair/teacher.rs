@@ -1,13 +1,11 @@
 //! Who finds out what a neighbour lacks, and sends it.
 
-use std::collections::BinaryHeap;
-
+use super::chosen::Chosen;
 use super::line::{DigestLine, Lesson, Numbers};
 use super::parts::{Parts, Walk, buckets_for, is_shape};
 use super::{MALFORMED, SLICE};
 use crate::herd::digest::Digest;
-use crate::herd::directory::{Directory, Key};
-use crate::herd::timestamp::Timestamp;
+use crate::herd::directory::Directory;
 
 /// How far the lesson is.
 #[derive(Default)]
@@ -24,13 +22,10 @@ pub(super) enum Teacher {
     /// Ours are being summed up.
     Comparing { lesson: Lesson, told: Told, walk: Walk },
     /// What the learner lacks is being found.
-    Choosing { lesson: Lesson, lacks: Lacks, walk: Walk, chosen: BinaryHeap<Name> },
+    Choosing { lesson: Lesson, lacks: Lacks, walk: Walk, chosen: Chosen },
     /// It is being sent.
-    Sending { lesson: Lesson, chosen: BinaryHeap<Name>, sent: u64 },
+    Sending { lesson: Lesson, chosen: Chosen, sent: u64 },
 }
-
-/// By which a report is found again; the newest is the greatest.
-type Name = (Timestamp, Key);
 
 /// The sums of the learner's parts, cut, and places for ours.
 pub(super) struct Told {
@@ -52,7 +47,7 @@ impl Teacher {
         *self = if ours == theirs {
             Self::Agreeing { lesson }
         } else if ours.count == 0 {
-            Self::Sending { lesson, chosen: BinaryHeap::new(), sent: 0 }
+            Self::Sending { lesson, chosen: Chosen::default(), sent: 0 }
         } else if theirs.count == 0 {
             Self::choosing(lesson, Lacks::Everything)
         } else {
@@ -66,16 +61,17 @@ impl Teacher {
         if *lesson != from {
             return Ok(());
         }
-        let (bucket, per) = (usize::try_from(bucket).map_err(|_| MALFORMED)?, sums.count());
-        let Told { ours, theirs } = told.get_or_insert_with(|| Told { ours: Parts::new(*of, per), theirs: Vec::new() });
+        let bucket = usize::try_from(bucket).ok().filter(|bucket| bucket < of).ok_or(MALFORMED)?;
+        let sums = sums.map(|sum| sum.and_then(|sum| u32::try_from(sum).ok()));
+        let sums: Vec<u32> = sums.collect::<Option<_>>().ok_or(MALFORMED)?;
+        let new = || Told { ours: Parts::new(*of, sums.len()), theirs: Vec::new() };
+        let Told { ours, theirs } = told.get_or_insert_with(new);
         let ascends = ours.last().is_none_or(|last| last < bucket);
-        if !is_shape(*of, per) || ours.per() != per || bucket >= *of || !ascends {
+        if !is_shape(*of, sums.len()) || ours.per() != sums.len() || !ascends {
             return Err(MALFORMED);
         }
         ours.push(bucket);
-        for sum in sums {
-            theirs.push(sum.try_into().map_err(|_| MALFORMED)?);
-        }
+        theirs.extend(sums);
         Ok(())
     }
 
@@ -86,7 +82,7 @@ impl Teacher {
         {
             *self = match told.take() {
                 Some(told) => Self::Comparing { lesson: from, told, walk: Walk::default() },
-                None => Self::Sending { lesson: from, chosen: BinaryHeap::new(), sent: 0 },
+                None => Self::Sending { lesson: from, chosen: Chosen::default(), sent: 0 },
             };
         }
     }
@@ -112,15 +108,17 @@ impl Teacher {
                 }
             }
             Self::Choosing { lesson, lacks, mut walk, mut chosen } => {
+                let mut run = Vec::new();
                 let more = walk.go_on(directory, |known| {
                     let lacking = match &lacks {
                         Lacks::Everything => true,
                         Lacks::Parts(parts, marked) => parts.part(known.place()).is_some_and(|part| marked[part]),
                     };
                     if lacking {
-                        chosen.push(known.name());
+                        run.push(known.name());
                     }
                 });
+                chosen.add(run);
                 if more {
                     Self::Choosing { lesson, lacks, walk, chosen }
                 } else {
@@ -133,7 +131,7 @@ impl Teacher {
     }
 
     fn choosing(lesson: Lesson, lacks: Lacks) -> Self {
-        Self::Choosing { lesson, lacks, walk: Walk::default(), chosen: BinaryHeap::new() }
+        Self::Choosing { lesson, lacks, walk: Walk::default(), chosen: Chosen::default() }
     }
 
     fn tell(directory: &Directory, lesson: Lesson, of: usize, first: usize, text: &mut Vec<u8>) -> Self {
@@ -150,21 +148,15 @@ impl Teacher {
     }
 
     /// The newest first. What has changed since it was chosen is not sent: it was flooded.
-    fn send(
-        directory: &Directory,
-        lesson: Lesson,
-        mut chosen: BinaryHeap<Name>,
-        mut sent: u64,
-        text: &mut Vec<u8>,
-    ) -> Self {
+    fn send(directory: &Directory, lesson: Lesson, mut chosen: Chosen, mut sent: u64, text: &mut Vec<u8>) -> Self {
         let end = text.len() + SLICE;
         while text.len() < end {
-            let Some((timestamp, key)) = chosen.pop() else {
+            let Some(name) = chosen.pop() else {
                 DigestLine::Done { lesson, sent }.write(text);
                 return Self::Idle;
             };
-            for report in directory.find_known(key, timestamp) {
-                text.extend_from_slice(report.line());
+            for line in directory.find_known(name) {
+                text.extend_from_slice(line);
                 text.push(b'\n');
                 sent += 1;
             }
