@@ -183,10 +183,11 @@ impl Links {
     /// All neighbours that the topology names.
     pub(super) fn status(&self) -> impl Iterator<Item = LinkStatus> {
         let named = self.neighbours.iter().filter(|neighbour| neighbour.link != Link::Former);
-        named.map(|neighbour| LinkStatus {
+        let is_up = |neighbour: &Neighbour| matches!(neighbour.link, Link::Up { .. });
+        named.map(move |neighbour| LinkStatus {
             neighbour: neighbour.name.clone(),
-            is_up: matches!(neighbour.link, Link::Up { .. }),
-            is_lagging: neighbour.exchange.is_lagging(),
+            is_up: is_up(neighbour),
+            is_lagging: is_up(neighbour) && neighbour.exchange.is_lagging(),
             is_in_step: neighbour.exchange.figures.in_step,
             repaired: neighbour.exchange.figures.repaired,
             dropped: neighbour.exchange.figures.dropped,

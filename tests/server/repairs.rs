@@ -174,24 +174,34 @@ fn who_breaks_the_protocol_is_told_off_and_left_alone_for_a_while() {
     world.until("all is well", |world| world.links_up("Goloman") == 3);
 }
 
+/// Neither its lesson nor the reports of a busy minute are queued for a neighbour that lives and does not read.
 #[test]
-fn a_learner_that_does_not_read_its_lesson_costs_the_cap_at_most() {
+fn a_minute_without_reading_costs_the_cap_at_most() {
     let mut world = herd(Weather::default());
     let hands = world.host("Hands");
     world.sim.crash(hands, Crash::Killed);
-    report(&mut world, "Goloman", "k", 40_000, 5);
+    report(&mut world, "Goloman", "k", 5_000, 5);
     let guest = come(&mut world);
     world.sim.send(guest, b"HERD 1 goloman Hands 0.1.0\n");
     world.pass(MOMENT);
     world.sim.stop_reading(guest);
     world.sim.send(guest, b"DIGEST 7 0 0\n");
-    world.pass(Duration::from_secs(5));
-    report(&mut world, "Goloman", "k", 40_000, 6);
+    for second in 6..66 {
+        report(&mut world, "Goloman", "k", 1_000, second);
+        world.sim.send(guest, b"PONG\n");
+        world.pass(Duration::from_secs(1));
+    }
+    let link = status(&world, "Goloman", "Hands");
+    assert!(link.is_up && link.is_lagging && link.dropped > 20_000, "{link:?}");
     world.sim.go_on_reading(guest);
     world.pass(Duration::from_secs(5));
     let heard = world.sim.take_received(guest);
     assert!(heard.windows(13).any(|line| line == b"DIGEST AGAIN\n"), "it should ask for the rest");
     assert!(heard.len() <= PEER_WRITE_CAP + 64 * 1024, "{} bytes waited", heard.len());
+    assert!(!status(&world, "Goloman", "Hands").is_lagging);
+    // In its place comes one that reads, and learns it all at once.
+    world.restart("Hands", provider());
+    agree(&mut world, 5_000);
 }
 
 /// The number of the lesson that a guest is asked for.
