@@ -10,7 +10,7 @@ use std::path::Path;
 fn the_house_is_tidy() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut files = Vec::new();
-    for folder in ["src", "tests", "benches", "examples"] {
+    for folder in ["src", "tests", "benches", "examples", "fuzz/targets"] {
         collect(&root.join(folder), &mut files);
     }
     assert!(files.iter().any(|file| file.ends_with("src/lib.rs")), "the sources are not where they are looked for");
