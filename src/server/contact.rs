@@ -9,12 +9,15 @@
 //! How bytes come and go, and for how long that may take, is the style's: the `peer` of either. What a neighbour missed is
 //! `repairs`' business.
 
+use std::borrow::Cow;
+
 use super::limits::{SILENCE_TIME, STRANGERS};
 use super::links::{Dialled, Joined};
 use super::repairs::Edge;
 use super::{ServerId, Servers, neighbours, repairs};
 use crate::event_loop::{ConnId, Loop, Lost};
 use crate::herd::link::{self, Hello, LinkLine};
+use crate::herd::name::ServerName;
 use crate::herd::node::{Effect, NeighbourId, Origin};
 use crate::herd::timestamp::Timestamp;
 use crate::wire::escaped::Escaped;
@@ -201,13 +204,13 @@ impl Contact {
         hello: &Hello<'_>,
     ) -> Result<NeighbourId, String> {
         let server = servers.server(self.server);
-        let who = Escaped(hello.server);
+        let who = shown(hello.server);
         let own = &server.name;
         if hello.version != Hello::VERSION {
             return Err(format!("{own} speaks version {}, not {}", Hello::VERSION, hello.version));
         }
         if hello.herd != server.herd.as_bytes() {
-            return Err(format!("{own} is of the herd {}, not {}", server.herd, Escaped(hello.herd)));
+            return Err(format!("{own} is of the herd {}, not {}", server.herd, shown(hello.herd)));
         }
         if hello.server == own.as_str().as_bytes() {
             return Err(format!("{own} does not talk with itself"));
@@ -262,6 +265,11 @@ impl Contact {
         neighbours::note(servers.name(self.server), id, line);
         line
     }
+}
+
+/// A name that a stranger has given, for an ERR and the log; anything else is not repeated, as it may be about a client.
+fn shown(name: &[u8]) -> Cow<'_, str> {
+    if ServerName::is_valid(name) { String::from_utf8_lossy(name) } else { "what is no name".into() }
 }
 
 impl Phase {

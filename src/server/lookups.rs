@@ -4,6 +4,8 @@
 //!   it, and who waits, `inquiries`.
 //! - A connection on which something comes unasked is dropped, lest it be taken for an answer.
 //! - Whatever goes wrong, the client gets Google-shaped JSON; what exactly went wrong is for the log. The key is in neither.
+//! - Where a client is, only the log's line of the question says, which `-q` turns off; that of the outcome names the question by
+//!   the client's reply that waits for it.
 //!
 //! How bytes come and go, and how long a connection is kept, is the style's: `lookup`.
 
@@ -86,9 +88,9 @@ impl Lookups {
         let question = Question::new(position.latitude(), position.longitude(), &metres)
             .expect("a position and a radius are decimal numbers");
         let name = asker.server.clone();
-        let session = asker.session;
+        let (session, ticket) = (asker.session, asker.ticket);
         let opened = self.inquiries.open(&question, asker);
-        log::debug!(target: name.as_str(), "{session} asks Places {question} ({opened:?})");
+        log::debug!(target: name.as_str(), "{session} asks Places {question} ({opened:?}) for its {ticket}");
         match opened {
             Opened::Joined => {}
             Opened::Waiting => {
@@ -100,7 +102,7 @@ impl Lookups {
                 self.pump(event_loop);
             }
             Opened::Refused => {
-                log::warn!(target: name.as_str(), "{session} asks Places {question}: too many questions wait");
+                log::warn!(target: name.as_str(), "{session} gets no places for its {ticket}: too many questions wait");
                 return Err(Answer::unknown_error("Too many questions are waiting for Places. Ask again later."));
             }
         }
@@ -207,11 +209,11 @@ impl Lookups {
         let status = answer.status().as_bytes();
         let shown = Escaped(&status[..status.len().min(STATUS_SHOWN)]);
         for asker in askers {
-            let (name, session) = (asker.server.as_str(), asker.session);
+            let (name, session, ticket) = (asker.server.as_str(), asker.session, asker.ticket);
             if answer.status() == Answer::UNKNOWN_ERROR {
-                log::warn!(target: name, "{session} gets no places {question}: {detail}");
+                log::warn!(target: name, "{session} gets no places for its {ticket}: {detail}");
             } else {
-                log::info!(target: name, "{session} gets places {question}: {shown}");
+                log::info!(target: name, "{session} gets places for its {ticket}: {shown}");
             }
             // One that has gone wants nothing.
             if event_loop.transport(session).is_some() {

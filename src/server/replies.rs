@@ -5,6 +5,7 @@
 //! no transport: it is told what is finished and says what may be sent.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::rc::Rc;
 
 use crate::herd::command::Bound;
@@ -25,6 +26,12 @@ pub(super) struct Replies {
 /// Which of a client's replies an answer belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Ticket(u32);
+
+impl fmt::Display for Ticket {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "reply {}", self.0)
+    }
+}
 
 enum Reply {
     /// Begins like this; the places have not come.
