@@ -50,6 +50,7 @@ fn play(style: &str, words: &[&str], key: Held) -> String {
     late.write_all(format!("WHATSAT {CLIENT} 2 1\nIAMAT {CLIENT} {POSITION}").as_bytes()).expect("sent");
     until(|| (herd.log("Ball").matches(" connected from ").count() > 2).then_some(()));
     ball.signal("TERM");
+    drop(late);
     let (code, said) = ball.end();
     assert_eq!(code, Some(0), "{said}");
     [said, herd.log("Ball"), herd.log("proxy-herd")].concat()
