@@ -1,5 +1,5 @@
-//! What holds for whatever a neighbour says: any split gives the same lines, lines are written back byte for byte, and
-//! reports are in a total order by which directories agree.
+//! What holds for whatever a neighbour says: any split gives the same lines, lines are written back byte for byte, reports
+//! are in a total order by which directories agree, and repair ends, whatever is asked and taught.
 
 use std::cmp::Ordering;
 
@@ -7,6 +7,7 @@ use proxy_herd::herd::command::Command;
 use proxy_herd::herd::directory::Directory;
 use proxy_herd::herd::link::{self, LinkLine};
 use proxy_herd::herd::name::ServerName;
+use proxy_herd::herd::repair::{Lesson, Repair};
 use proxy_herd::herd::report::Report;
 use proxy_herd::herd::timestamp::Difference;
 
@@ -24,6 +25,7 @@ pub(crate) fn check(bytes: &[u8]) {
     let (few, _) = reports.split_at(reports.len().min(COMPARED));
     check_order(few);
     check_agreement(&reports);
+    check_repair(&lines);
 }
 
 fn check_line(line: &[u8]) {
@@ -97,6 +99,56 @@ fn check_agreement(reports: &[Report<'_>]) {
         }
     }
 }
+
+/// With a server that has asked for a lesson: what it says in a slice is little, and has an end.
+fn check_repair(lines: &[&[u8]]) {
+    let (mut directory, mut repair, mut text) = (Directory::new(3), Repair::default(), Vec::new());
+    repair.ask(&directory, LESSON, &mut text);
+    for line in lines {
+        match LinkLine::parse(line) {
+            LinkLine::Digest(words) => {
+                let Ok(_) = repair.hear(&directory, words) else { return };
+            }
+            LinkLine::Report(line) => {
+                let Some(report) = Report::parse(line) else { return };
+                directory.merge(&report);
+            }
+            _ => {}
+        }
+        let mut slices = 0;
+        while repair.has_work() {
+            text.clear();
+            repair.work(&directory, &mut text);
+            assert!(text.len() <= SLICE, "{} bytes at once", text.len());
+            text.split_inclusive(|byte| *byte == b'\n').for_each(|line| check_taught(line, &directory));
+            slices += 1;
+            assert!(slices <= SLICES, "it never ends");
+        }
+    }
+}
+
+/// A line of repair is whole, keeps the limit, and is a report only if that is known.
+fn check_taught(line: &[u8], directory: &Directory) {
+    let line = line.strip_suffix(b"\n").expect("a whole line");
+    assert!(line.len() <= LinkLine::LIMIT);
+    match LinkLine::parse(line) {
+        LinkLine::Digest(_) => {}
+        LinkLine::Report(line) => {
+            let report = Report::parse(line).expect("as servers write it");
+            assert_eq!(directory.find(report.client()), Some(report));
+        }
+        _ => panic!("{} is no line of repair", line.escape_ascii()),
+    }
+}
+
+/// The lesson that is asked for; the corpus answers it.
+const LESSON: Lesson = Lesson(1);
+
+/// What may be said at once: a slice of teaching and one of learning, each with the line that goes over its end.
+const SLICE: usize = 2 * (16 * 1024 + LinkLine::LIMIT + 1);
+
+/// In how many slices all must be said.
+const SLICES: usize = 10_000;
 
 /// How many reports are compared each with each.
 const COMPARED: usize = 64;
