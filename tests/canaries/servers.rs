@@ -235,6 +235,7 @@ fn neighbours_of_every_kind() {
     }
     refused("this line has no place here", format!("{hello}{}", iamat()), MOMENT);
     refused("this line has no place here", format!("{hello}{POSITION} {CLIENT}\n"), MOMENT);
+    refused("this DIGEST makes no sense here", format!("{hello}{at}DIGEST {POSITION} {CLIENT}\n"), MOMENT);
     refused("the first line must be HERD", at.clone(), MOMENT);
     refused("the first line must be HERD", iamat(), MOMENT);
     refused("the line is too long", format!("{hello}{at}AT {POSITION}{}", "0".repeat(LinkLine::LIMIT)), MOMENT);
