@@ -254,6 +254,11 @@ fn a_teacher_and_a_learner_are_held_to_the_form() {
         }
         assert_eq!(outcome, Err("this DIGEST makes no sense here"), "{lines:?}");
     };
+    let mut most = End::new(1, [line(1, 1)]);
+    most.repair.ask(&most.directory, Lesson(7), &mut Vec::new());
+    assert_eq!(most.repair.hear(&most.directory, b"BUCKETS 7 ffffffffffffffff 4 0 1 2 3 4"), Ok(Heard::Nothing));
+    assert_eq!(most.repair.hear(&most.directory, b"6 ffffffffffffffff 1"), Ok(Heard::Nothing));
+    (0..10).for_each(|_| most.repair.work(&most.directory, &mut Vec::new()));
     refused(&["x"]);
     refused(&["BUCKETS 7 1 3 0 1 2 3"]);
     refused(&["BUCKETS 7 1 2000 0 1 2 3"]);

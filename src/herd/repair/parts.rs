@@ -91,7 +91,7 @@ pub(super) fn buckets_for(count: u64) -> usize {
 
 /// How many parts a bucket of so many has: for each report two or more, so that few come along with one that differs.
 pub(super) fn parts_for(count: u64, of: usize) -> usize {
-    power_of_two(2 * count / of as u64).clamp(2, MOST_PARTS)
+    power_of_two(count.saturating_mul(2) / of as u64).clamp(2, MOST_PARTS)
 }
 
 /// Whether a directory may be divided so.
