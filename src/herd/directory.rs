@@ -10,13 +10,15 @@
 //!
 //! It neither reads a clock nor knows who sent what.
 
+mod elders;
 mod entry;
+mod shard;
 
 use std::cmp::Ordering;
 
-use hashbrown::HashTable;
-
+use self::elders::Elders;
 use self::entry::{Entry, HashKeys};
+use self::shard::Shard;
 use crate::herd::digest::{Digest, Place, Sums};
 use crate::herd::report::Report;
 use crate::herd::timestamp::Timestamp;
@@ -27,6 +29,7 @@ pub(super) use self::entry::Key;
 /// What a server knows of where clients are.
 pub struct Directory {
     shards: Box<[Shard]>,
+    elders: Elders,
     count: usize,
     max_clients: usize,
     /// What is older is forgotten.
@@ -51,6 +54,7 @@ impl Directory {
     pub fn new(seed: u64) -> Self {
         Self {
             shards: (0..SHARDS).map(|_| Shard::default()).collect(),
+            elders: Elders::default(),
             count: 0,
             max_clients: usize::MAX,
             horizon: None,
@@ -84,10 +88,10 @@ impl Directory {
             return Merged::Stale;
         }
         let key = self.keys.key(report.client());
-        let shard = &mut self.shards[key.shard()];
-        match shard.entries.find_mut(key.spread(), |entry| entry.is(key, report.client())) {
-            Some(entry) if !replaces(entry) => return Merged::Stale,
-            Some(entry) => {
+        match self.shards[key.shard()].find_mut(key, report.client()) {
+            Some((entry, _)) if !replaces(entry) => return Merged::Stale,
+            Some((entry, oldest)) => {
+                oldest.went(entry.timestamp);
                 self.sums.take_away(entry.place, entry.line_hash);
                 entry.replace(report);
                 self.sums.add(entry.place, entry.line_hash);
@@ -99,7 +103,9 @@ impl Directory {
                 let entry = Entry::new(key, Place::of(report.client()), report);
                 self.sums.add(entry.place, entry.line_hash);
                 self.count += 1;
-                self.shards[key.shard()].insert(entry);
+                if self.shards[key.shard()].insert(entry) {
+                    self.elders.note(report.timestamp(), key.shard(), &self.shards);
+                }
             }
         }
         Merged::Fresh
@@ -108,7 +114,7 @@ impl Directory {
     /// What is known of `client`.
     pub fn find(&self, client: &[u8]) -> Option<Report<'_>> {
         let key = self.keys.key(client);
-        let entry = self.shards[key.shard()].entries.find(key.spread(), |entry| entry.is(key, client))?;
+        let entry = self.shards[key.shard()].find(key, client)?;
         (!self.is_over(entry.timestamp)).then(|| entry.report())
     }
 
@@ -124,7 +130,7 @@ impl Directory {
 
     /// All that is known, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = Report<'_>> {
-        let entries = self.shards.iter().flat_map(|shard| shard.entries.iter());
+        let entries = self.shards.iter().flat_map(Shard::iter);
         entries.filter(|entry| !self.is_over(entry.timestamp)).map(Entry::report)
     }
 
@@ -136,15 +142,18 @@ impl Directory {
 
     /// Removes what is forgotten from the next 64 shards of the 1024; true while there are some left in this round.
     pub fn sweep(&mut self) -> bool {
-        let Self { shards, count, horizon, unswept, sums, .. } = self;
+        let Self { shards, elders, count, horizon, unswept, sums, .. } = self;
         let Some(horizon) = *horizon else { return false };
-        for shard in &mut shards[*unswept..][..SWEPT_AT_ONCE] {
-            if shard.oldest.is_some_and(|oldest| oldest < horizon) {
-                for entry in shard.entries.extract_if(|entry| entry.timestamp < horizon) {
+        for place in *unswept..*unswept + SWEPT_AT_ONCE {
+            let shard = &mut shards[place];
+            if shard.oldest().bound().is_some_and(|bound| bound < horizon) {
+                shard.remove_before(horizon, |entry| {
                     sums.take_away(entry.place, entry.line_hash);
                     *count -= 1;
+                });
+                if let Some(oldest) = shard.measure() {
+                    elders.note(oldest, place, shards);
                 }
-                shard.measure();
             }
         }
         *unswept = (*unswept + SWEPT_AT_ONCE) % SHARDS;
@@ -163,14 +172,13 @@ impl Directory {
 
     /// The entries of one of [`SHARDS`] shards.
     pub(super) fn shard(&self, index: usize) -> impl ExactSizeIterator<Item = Known<'_>> {
-        self.shards[index].entries.iter().map(Known)
+        self.shards[index].iter().map(Known)
     }
 
     /// The lines of the clients with this key (one, but for a collision), if they are of this time.
     pub(super) fn find_known(&self, (timestamp, key): (Timestamp, Key)) -> impl Iterator<Item = &[u8]> {
-        let entries = self.shards[key.shard()].entries.iter_hash(key.spread());
-        let wanted = move |entry: &&Entry| entry.key == key && entry.timestamp == timestamp;
-        entries.filter(wanted).filter(|entry| !self.is_over(entry.timestamp)).map(Entry::line)
+        let entries = self.shards[key.shard()].find_all(key).filter(move |entry| entry.timestamp == timestamp);
+        entries.filter(|entry| !self.is_over(entry.timestamp)).map(Entry::line)
     }
 
     fn is_over(&self, timestamp: Timestamp) -> bool {
@@ -179,65 +187,19 @@ impl Directory {
 
     /// Removes the least report of all for `report`; false if that is less itself.
     fn make_room(&mut self, report: &Report<'_>) -> bool {
-        let bounds = || self.shards.iter().filter_map(|shard| shard.oldest);
-        if bounds().min().is_none_or(|oldest| report.timestamp() < oldest) {
-            return false;
-        }
-        let oldest = self.measure_oldest();
-        let of_that_time = |entry: &&Entry| entry.timestamp == oldest;
-        let shards = self.shards.iter().filter(|shard| shard.oldest == Some(oldest));
-        let least = shards.flat_map(|shard| shard.entries.iter().filter(of_that_time)).map(Entry::report).min();
-        let least = least.expect("there is an oldest report");
+        let Some((place, least)) = self.elders.least(&mut self.shards, report) else { return false };
         if *report < least {
             return false;
         }
-        let client = least.client().to_vec();
-        self.remove(&client);
+        let (key, client) = (self.keys.key(least.client()), least.client().to_vec());
+        let shard = &mut self.shards[place];
+        let entry = shard.remove(key, &client).expect("it was found there");
+        self.sums.take_away(entry.place, entry.line_hash);
+        self.count -= 1;
+        if let Some(oldest) = shard.measure() {
+            self.elders.note(oldest, place, &self.shards);
+        }
         true
-    }
-
-    /// The timestamp of the oldest reports; the bounds of the shards that have one are exact then.
-    fn measure_oldest(&mut self) -> Timestamp {
-        loop {
-            let bound = self.shards.iter().filter_map(|shard| shard.oldest).min().expect("it is full");
-            let mut exact = false;
-            for shard in self.shards.iter_mut().filter(|shard| shard.oldest == Some(bound)) {
-                shard.measure();
-                exact |= shard.oldest == Some(bound);
-            }
-            if exact {
-                return bound;
-            }
-        }
-    }
-
-    fn remove(&mut self, client: &[u8]) {
-        let key = self.keys.key(client);
-        let entries = &mut self.shards[key.shard()].entries;
-        if let Ok(slot) = entries.find_entry(key.spread(), |entry| entry.is(key, client)) {
-            let (entry, _) = slot.remove();
-            self.sums.take_away(entry.place, entry.line_hash);
-            self.count -= 1;
-        }
-    }
-}
-
-/// One of the small tables.
-#[derive(Default)]
-struct Shard {
-    entries: HashTable<Entry>,
-    /// No entry is older. Exact after [`measure`](Self::measure); later, the oldest may have gone.
-    oldest: Option<Timestamp>,
-}
-
-impl Shard {
-    fn insert(&mut self, entry: Entry) {
-        self.oldest = Some(self.oldest.map_or(entry.timestamp, |oldest| oldest.min(entry.timestamp)));
-        self.entries.insert_unique(entry.key.spread(), entry, |entry| entry.key.spread());
-    }
-
-    fn measure(&mut self) {
-        self.oldest = self.entries.iter().map(|entry| entry.timestamp).min();
     }
 }
 
@@ -267,6 +229,8 @@ const SWEPT_AT_ONCE: usize = 64;
 
 #[cfg(test)]
 mod tests {
+    use hashbrown::HashTable;
+
     use super::*;
 
     const SEED: u64 = 7;
@@ -387,6 +351,36 @@ mod tests {
         check(&[&c, elsewhere, &b], &[&b, &c]);
         check(&[later, &b, &c], &[later, &c]);
         check(&[later, &a, &b], &[later, &b]);
+    }
+
+    /// Against a model that sorts everything each time.
+    #[test]
+    fn the_greatest_stay_whatever_is_said_and_forgotten() {
+        let mut dice = fastrand::Rng::with_seed(7);
+        for round in 0..10 {
+            let most = dice.usize(1..60);
+            let mut directory = Directory::new(round).with_max_clients(most);
+            let mut model: Vec<String> = Vec::new();
+            for _ in 0..300 {
+                let (client, stamp) = (dice.u32(..100), dice.u32(..40));
+                let line = format!("AT Ball +0.500000000 k{client} +1+1 {stamp}");
+                let before = model.clone();
+                let is_same = |other: &String| other.contains(&format!(" k{client} "));
+                match model.iter_mut().find(|other| is_same(other)) {
+                    Some(other) if report(other) < report(&line) => other.clone_from(&line),
+                    Some(_) => {}
+                    None => model.push(line.clone()),
+                }
+                model.sort_by(|one, other| report(other).cmp(&report(one)));
+                model.truncate(most);
+                let merged = directory.merge(&report(&line));
+                model.sort();
+                assert_eq!(merged == Merged::Fresh, model.contains(&line) && !before.contains(&line));
+                let mut kept: Vec<_> = directory.iter().map(|report| report.line().to_vec()).collect();
+                kept.sort();
+                assert!(kept.iter().map(Vec::as_slice).eq(model.iter().map(String::as_bytes)), "{line}");
+            }
+        }
     }
 
     #[test]
