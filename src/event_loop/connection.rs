@@ -186,6 +186,11 @@ impl Connection {
         !matches!(self.phase, Phase::Connecting(_) | Phase::Handshaking | Phase::Open | Phase::Upgrading)
     }
 
+    /// Whether TLS is, or was when it was lost, to be agreed on before `connection_made`.
+    pub(super) fn is_first_handshake(&self) -> bool {
+        matches!(self.channel, Channel::Tls(_)) && !self.rare.made
+    }
+
     /// Whether its `connection_lost` is due or was made.
     pub(super) fn is_over(&self) -> bool {
         matches!(self.phase, Phase::Unmade(_) | Phase::Ended(_) | Phase::Lost)

@@ -119,9 +119,13 @@ impl<S> EventLoop<S> {
 
     fn make(&mut self, id: ConnId) {
         let Some(connection) = self.hub.live(id) else { return };
+        let listener = connection.rare.listener.filter(|_| connection.is_first_handshake());
         connection.phase = Phase::Open;
         let upgraded = std::mem::replace(&mut connection.rare.made, true);
         self.hub.set_deadline(id, None);
+        if let Some(listener) = listener {
+            self.hub.end_first_handshake(listener);
+        }
         if upgraded {
             self.dispatch(id, "tls_started", |protocol, transport, state| protocol.tls_started(transport, state));
         } else {
@@ -243,6 +247,7 @@ impl<S> EventLoop<S> {
         let Some(mut protocol) = self.protocols.get_mut(id.index()).and_then(Option::take) else { return };
         let connection = &self.hub.connections[id.index()];
         let (listener, made) = (connection.rare.listener, connection.rare.made);
+        let was_in_handshake = connection.is_first_handshake();
         let peer = connection.rare.endpoints.as_ref().and_then(|endpoints| endpoints.peer.ip());
         let lost = Lost { id, peer, why };
         if let (Some(listener), Some(_), false) = (listener, &lost.why, made) {
@@ -254,6 +259,9 @@ impl<S> EventLoop<S> {
         self.call("connection_lost", Some(id), |event_loop, state| protocol.connection_lost(event_loop, state, lost));
         self.call("drop", Some(id), move |_, _| drop(protocol));
         if let Some(listener) = listener {
+            if was_in_handshake {
+                self.hub.end_first_handshake(listener);
+            }
             self.hub.forget_connection(listener);
         }
     }

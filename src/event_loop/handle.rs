@@ -293,6 +293,15 @@ impl<S> Loop<'_, S> {
         self.hub.listen(listen, Box::new(factory))
     }
 
+    /// Has `security` protect the connections that are accepted from now on; those that were accepted before stay as they are, in a
+    /// handshake or past it. For new certificates without a pause. asyncio: `SSLContext.load_cert_chain` on the context that
+    /// a server uses.
+    pub fn set_security(&mut self, listener: ListenerId, security: ServerSecurity) {
+        if let Some(listener) = self.hub.listener(listener) {
+            listener.listen.security = security;
+        }
+    }
+
     /// Stops listening. Connections that were accepted live on; the system resets those that wait to be. When the last is
     /// lost, the factory is told ([`ProtocolFactory::closed`]). asyncio: `Server.close`.
     pub fn close_listener(&mut self, listener: ListenerId) {

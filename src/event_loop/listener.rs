@@ -56,6 +56,7 @@ pub struct Listen {
     pub(super) security: ServerSecurity,
     pub(super) backlog: u32,
     pub(super) max_connections: usize,
+    pub(super) max_handshakes: usize,
     pub(super) handshake_timeout: Duration,
 }
 
@@ -67,6 +68,7 @@ impl Listen {
             security: ServerSecurity::Plain,
             backlog: BACKLOG,
             max_connections: usize::MAX,
+            max_handshakes: usize::MAX,
             handshake_timeout: HANDSHAKE_TIMEOUT,
         }
     }
@@ -88,6 +90,13 @@ impl Listen {
         Self { max_connections, ..self }
     }
 
+    /// How many of its connections may be in their first TLS handshake at once: without limit unless set. The next ones wait in
+    /// the backlog until one is done, or lost. For doors where strangers knock: a handshake costs much more than what asked for
+    /// it. Not in asyncio.
+    pub fn max_handshakes(self, max_handshakes: usize) -> Self {
+        Self { max_handshakes, ..self }
+    }
+
     /// How long a TLS handshake may take, also that of a `start_tls`: 10 s unless set.
     /// asyncio: `ssl_handshake_timeout`, 60 s.
     pub fn handshake_timeout(self, handshake_timeout: Duration) -> Self {
@@ -102,6 +111,8 @@ pub(super) struct Listener {
     pub(super) phase: ListenerPhase,
     /// Its connections that are not lost.
     pub(super) connections: usize,
+    /// Those of them that have TLS to agree on before they are made.
+    handshakes: usize,
     /// Why it could not be bound, for the factory.
     pub(super) failure: Option<io::Error>,
     reported: Option<Instant>,
@@ -123,12 +134,14 @@ pub(super) enum ListenerPhase {
 impl Listener {
     pub(super) fn new(listen: Listen, generation: u32, now: Instant) -> Self {
         let phase = ListenerPhase::Binding(now + BIND_PATIENCE);
-        Self { generation, listen, phase, connections: 0, failure: None, reported: None }
+        Self { generation, listen, phase, connections: 0, handshakes: 0, failure: None, reported: None }
     }
 
     /// Whether the driver should accept another connection now.
     pub(super) fn wants_accept(&self) -> bool {
-        self.phase == ListenerPhase::Listening && self.connections < self.listen.max_connections
+        self.phase == ListenerPhase::Listening
+            && self.connections < self.listen.max_connections
+            && self.handshakes < self.listen.max_handshakes
     }
 
     /// Whether a failure to bind may pass by itself.
@@ -184,8 +197,11 @@ impl<S> Hub<S> {
 
     /// A connection was accepted.
     pub(super) fn adopt(&mut self, listener: ListenerId, id: ConnId) {
-        self.listeners[listener.index()].connections += 1;
-        self.connections[id.index()].rare.listener = Some(listener);
+        let connection = &mut self.connections[id.index()];
+        connection.rare.listener = Some(listener);
+        let listener = &mut self.listeners[listener.index()];
+        listener.connections += 1;
+        listener.handshakes += usize::from(connection.is_first_handshake());
     }
 
     /// Its connections that are not over.
@@ -207,15 +223,27 @@ impl<S> Hub<S> {
         }
     }
 
+    /// One of its connections is about to be made, or to be lost without: another may begin its handshake.
+    pub(super) fn end_first_handshake(&mut self, id: ListenerId) {
+        self.make_room(id, |listener| listener.handshakes -= 1);
+    }
+
     /// One of its connections was lost: there may be room for another, or nobody is left.
     pub(super) fn forget_connection(&mut self, id: ListenerId) {
+        self.make_room(id, |listener| listener.connections -= 1);
+        let Listener { phase, connections, .. } = self.listeners[id.index()];
+        if phase == ListenerPhase::Closed && connections == 0 {
+            self.ready.push_back(Ready::Deserted(id));
+        }
+    }
+
+    /// Makes `less` of what is limited; who waits in the backlog comes in, if that was why.
+    fn make_room(&mut self, id: ListenerId, less: impl FnOnce(&mut Listener)) {
         let listener = &mut self.listeners[id.index()];
-        listener.connections -= 1;
-        let freed = listener.connections + 1 == listener.listen.max_connections;
-        match listener.phase {
-            ListenerPhase::Listening if freed => self.requests.push_back(Request::Accept { listener: id }),
-            ListenerPhase::Closed if listener.connections == 0 => self.ready.push_back(Ready::Deserted(id)),
-            _ => {}
+        let was_full = !listener.wants_accept();
+        less(listener);
+        if was_full && listener.wants_accept() {
+            self.requests.push_back(Request::Accept { listener: id });
         }
     }
 

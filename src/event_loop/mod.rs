@@ -50,6 +50,7 @@
 //! | `create_connection`, `create_unix_connection` | [`Loop::connect`]; with more arguments, [`Loop::connect_with`] a [`Connect`] |
 //! | `create_server`, `create_unix_server` | [`Loop::listen`]; with more arguments, [`Loop::listen_with`] a [`Listen`] |
 //! | their `ssl`, `server_hostname` | [`Security`], [`ServerSecurity`] |
+//! | `SSLContext.load_cert_chain` of a context in use | [`Loop::set_security`] |
 //! | `create_server(sock=...)` | [`Sockets::provide`](crate::driver::Sockets::provide) |
 //! | `Server.sockets`, `is_serving` | [`ProtocolFactory::listening`], [`ProtocolFactory::failed`] |
 //! | `Server.close`, `close_clients`, `abort_clients` | [`Loop::close_listener`], [`Loop::close_clients`], [`Loop::abort_clients`] |

@@ -80,7 +80,7 @@ use super::{Address, ConnId, Loop, Transport};
 /// | accepted in a turn | as many as may wait | 1 | 64 |
 /// | `wait_closed` | at once (3.11), or when the last connection is gone (3.12.1) | at once | [`ProtocolFactory::closed`], when the last connection is gone; [`Loop::shut_down`] sets an end to that |
 /// | a failed handshake | is silent | is silent | [`ProtocolFactory::handshake_failed`] |
-/// | the most connections | no limit | no limit | [`Listen::max_connections`](super::Listen::max_connections) |
+/// | the most connections | no limit | no limit | [`Listen::max_connections`](super::Listen::max_connections), [`Listen::max_handshakes`](super::Listen::max_handshakes) |
 /// | out of file descriptors | 100 log lines and 100 timers a second | closes those that wait | one log line in 5 s; tries again every 100 ms |
 /// | **Time** | | | |
 /// | timers of equal times | in any order | in the order of the calls | in the order of the calls |

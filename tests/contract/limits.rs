@@ -126,6 +126,43 @@ fn a_closed_listener_lets_nobody_in_for_who_is_gone() {
 }
 
 #[test]
+fn handshakes_over_their_cap_wait_in_the_backlog() {
+    everywhere(|world| {
+        let authority = Authority::new();
+        let address = world.address();
+        world.open(address);
+        let listen = Listen::on(address).security(authority.server(NAME)).max_handshakes(2);
+        let listener = world.enter(|event_loop, _| event_loop.listen_with(listen, Door));
+        let dial = |world: &mut dyn World, name: &str| {
+            world.dial(authority.client(NAME), Recorder::new(name, listen_only));
+            world.quiet();
+        };
+        let accepted = |world: &mut dyn World| world.enter(|event_loop, _| event_loop.connections_of(listener).len());
+        // At the limit is one too few to keep anybody out.
+        let first = world.connect();
+        world.quiet();
+        dial(world, "a");
+        dial(world, "b");
+        assert_eq!(world.journal().of("b"), ["made"], "who is through it does not count");
+        assert_eq!(accepted(world), 3);
+        let second = world.connect();
+        world.quiet();
+        dial(world, "c");
+        assert_eq!((accepted(world), world.journal().times("c", "made")), (4, 0), "one past it");
+        world.half_close(first);
+        world.quiet();
+        assert_eq!((accepted(world), world.journal().times("c", "made")), (4, 1), "one is lost, one comes");
+        let third = world.connect();
+        world.quiet();
+        dial(world, "d");
+        world.send(second, b"no TLS");
+        world.send(third, b"no TLS");
+        world.quiet();
+        assert_eq!((accepted(world), world.journal().times("d", "made")), (4, 1), "two are lost, one comes");
+    });
+}
+
+#[test]
 fn a_handshake_counts_as_a_connection() {
     calm(|world| {
         open(world, Authority::new().server(NAME), 1);

@@ -207,6 +207,8 @@
 //! - a cap on a listener's connections: `connections_over_the_cap_wait_in_the_backlog_until_one_is_gone`,
 //!   `a_cap_of_one_lets_everybody_in_one_after_the_other`, `a_closed_listener_lets_nobody_in_for_who_is_gone`,
 //!   `a_handshake_counts_as_a_connection`, `want_of_descriptors_and_a_cap_get_along`
+//! - a cap on its handshakes: `handshakes_over_their_cap_wait_in_the_backlog`
+//! - new certificates for a listener in use: `new_certificates_are_for_those_accepted_from_now_on`
 //! - a graceful stop with a deadline: `shut_down_aborts_who_is_left_after_its_grace`,
 //!   `shut_down_is_over_as_soon_as_all_have_left`
 //! - a hook for failed handshakes: `handshakes_that_fail_are_told_to_the_listener`,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use proxy_herd::event_loop::{Security, Transport};
+use proxy_herd::event_loop::{Security, ServerSecurity, Transport};
 
 use crate::certificates::Authority;
 use crate::recorder::{Journal, On, Recorder, echo, listen_only};
@@ -219,6 +219,42 @@ fn reset_in_handshake_is_reported_at_both_ends() {
         world.with("s1", |transport| transport.abort());
         world.quiet();
         world.told("c", &["lost ConnectionReset"]);
+    });
+}
+
+#[test]
+fn new_certificates_are_for_those_accepted_from_now_on() {
+    everywhere(|world| {
+        let [old, new] = [Authority::new(), Authority::new()];
+        let listener = world.serve_with(old.server(NAME), |name| Recorder::new(name, echo));
+        let dial = |world: &mut dyn World, authority: &Authority, name: &str| {
+            let id = world.dial(authority.client(NAME), Recorder::new(name, listen_only));
+            world.quiet();
+            id
+        };
+        let stays = dial(world, &old, "stays");
+        let late = world.connect();
+        world.quiet();
+        world.enter(|event_loop, _| event_loop.set_security(listener, new.server(NAME)));
+        dial(world, &new, "new");
+        dial(world, &old, "old");
+        assert_eq!(world.journal().of("new"), ["made"]);
+        world.told("old", &["lost InvalidData"]);
+        // Who was accepted before goes on with the old one, in the handshake or past it.
+        world.enter(|event_loop, _| event_loop.transport(stays).expect("it lives").write(b"still"));
+        world.quiet();
+        world.told("stays", &["made", "data still"]);
+        assert_eq!(world.ending(late), None);
+        world.enter(|event_loop, _| event_loop.set_security(listener, ServerSecurity::Plain));
+        let plain = world.connect();
+        world.send(plain, b"hello");
+        world.quiet();
+        assert_eq!(world.received(plain), b"hello");
+        // One that is closed has nobody to protect.
+        world.enter(|event_loop, _| {
+            event_loop.close_listener(listener);
+            event_loop.set_security(listener, old.server(NAME));
+        });
     });
 }
 
