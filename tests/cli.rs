@@ -76,7 +76,7 @@ fn a_topology_is_found_and_shown() {
     let [ball, hill] = [herd.doors("Ball"), herd.doors("Hill")];
     let named = format!(
         "herd test: 2 servers, 1 links\n\nserver  clients          peers            neighbours\n\
-         Ball    {}  {}  Hill\nHill    {}  {}  Ball\n\nplaces: embedded (the built-in data)\n",
+         Ball    {}  {}  Hill\nHill    {}  {}  Ball\n\nlinks: plain, all on this machine\nplaces: embedded (the built-in data)\n",
         ball.0, ball.1, hill.0, hill.1
     );
     let file = herd.folder.path().join("topology.json");
@@ -411,7 +411,7 @@ fn a_neighbour_comes_with_sighup() {
         ball.signal("HUP");
         ball.wait_for(" ERROR proxy_herd::cli::serve $.server: unknown key; did you mean \"servers\"?");
         ball.wait_for(" ERROR proxy_herd::cli::serve $.servers: missing; write ");
-        ball.wait_for(" ERROR proxy_herd::cli::serve the topology stays as it was");
+        ball.wait_for(" ERROR proxy_herd::cli::serve the topology and the keys stay as they were");
 
         fs::copy(herd.folder.path().join("topology.json"), &alone).expect("copied");
         ball.signal("HUP");

@@ -105,6 +105,7 @@ Holiday  127.0.0.1:11647  127.0.0.1:21647  Goloman Welsh Wilkes
 Welsh    127.0.0.1:11648  127.0.0.1:21648  Holiday
 Wilkes   127.0.0.1:11649  127.0.0.1:21649  Goloman Hands Holiday
 
+links: plain, all on this machine
 places: auto (Google if there is a key, else the built-in data)";
     assert_eq!(Topology::built_in().to_string(), expected);
 }
@@ -169,7 +170,7 @@ $.servers.Hands.clients: missing; write an IP address and a port, like "127.0.0.
 $.servers.Hands.peers: 127.0.0.1:11645 is taken by $.servers.Goloman.clients; choose a free port
 $.servers["4ever"]: not a server's name; use 1 to 63 letters, digits, "-" or "_", a letter first
 $.servers["4ever"].clients: found "127.0.0.1:0"; write a port from 1 to 65535
-$.servers["4ever"].peers: 10.0.0.1:21647 is not on loopback, and links between machines need mutual TLS, which this version does not have; use 127.0.0.1 or [::1]
+$.servers["4ever"].peers: 10.0.0.1:21647 is not on loopback, links between machines need mutual TLS, and security.keys is not set; make keys with "proxy-herd keygen" and name their folder there, or use 127.0.0.1 or [::1]
 $.links[0][1]: no server is called "Hand"; did you mean "Hands"?
 $.links[1]: Hands is linked to itself; name another server, or remove it
 $.links[3]: Hands and 4ever are linked by $.links[2] already; remove one of the two
@@ -200,7 +201,7 @@ $.servers: missing; write each server by name, like { "Hands": { "clients": ADDR
     check(
         r#"{"herd": 7, "servers": {}, "links": null, "port": 1}"#,
         r#"
-$.port: unknown key; there are only herd, servers, links, places, limits
+$.port: unknown key; there are only herd, servers, links, places, limits, security
 $.herd: found 7; write one name for all its servers: 1 to 63 letters, digits, "-" or "_", a letter first
 $.servers: found an empty object; write each server by name, like { "Hands": { "clients": ADDRESS, "peers": ADDRESS } }"#,
     );
@@ -251,6 +252,75 @@ $.limits.client_ttl: found 0; write a whole number from 1 to 3162240000
 $.limits.max_future: found -1; write a whole number from 0 to 3162240000"#,
     );
     check_part(r#""limits": {"drain": 1.5}"#, "$.limits.drain: found 1.5; write a whole number from 0 to 3600");
+}
+
+/// What is wrong with a herd of these two servers, of which the second listens at `peers` for the first.
+#[track_caller]
+fn check_secured(names: [&str; 2], peers: &str, security: &str, expected: &str) {
+    let [one, other] = names;
+    let text = format!(
+        r#"{{"herd": "h", "links": [["{one}", "{other}"]], "servers": {{
+            "{one}": {{"clients": "127.0.0.1:11", "peers": "127.0.0.1:21"}},
+            "{other}": {{"clients": "127.0.0.1:12", "peers": "{peers}"}}}}{security}}}"#
+    );
+    check(text, expected);
+}
+
+const SECURED: &str = r#", "security": {"keys": "keys"}"#;
+
+#[test]
+fn links_between_machines_need_keys() {
+    let names = ["A", "B"];
+    check_secured(names, "[::1]:22", "", "");
+    check_secured(names, "10.0.0.1:22", SECURED, "");
+    check_secured(names, "127.0.0.1:22", SECURED, "");
+    check_secured(
+        names,
+        "10.0.0.1:22",
+        "",
+        "$.servers.B.peers: 10.0.0.1:22 is not on loopback, links between machines need mutual TLS, and security.keys is \
+         not set; make keys with \"proxy-herd keygen\" and name their folder there, or use 127.0.0.1 or [::1]",
+    );
+    check_secured(
+        names,
+        "0.0.0.0:22",
+        SECURED,
+        "$.servers.B.peers: nobody can dial 0.0.0.0:22; write the address of the server's machine",
+    );
+    let folder = "the folder of the servers' keys, which \"proxy-herd keygen\" makes";
+    for (security, wrong) in [
+        (r#", "security": true"#, "$.security: found true; write an object, like { \"keys\": \"keys\" }".to_owned()),
+        (r#", "security": {}"#, format!("$.security.keys: missing; write {folder}")),
+        (r#", "security": {"keys": ""}"#, format!("$.security.keys: found \"\"; write {folder}")),
+        (
+            r#", "security": {"keys": "k", "key": "k"}"#,
+            "$.security.key: unknown key; did you mean \"keys\"?".to_owned(),
+        ),
+    ] {
+        check_secured(names, "10.0.0.1:22", security, &wrong);
+    }
+    let topology = one_server(r#""security": {"keys": "etc/keys"}"#).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(topology.security().map(|security| security.keys.as_path()), Some(Path::new("etc/keys")));
+    assert!(
+        topology.to_string().contains("\nlinks: encrypted (mutual TLS, with the keys in etc/keys)\n"),
+        "{topology}"
+    );
+}
+
+#[test]
+fn a_certificate_must_be_able_to_name_each_server() {
+    for (names, wrong) in [
+        (["rack-4_b", "x_"], ""),
+        (
+            ["Ball", "ball"],
+            "$.servers.ball: certificates do not tell ball from Ball; choose names that differ in more than case",
+        ),
+        (["A", "B-"], "$.servers.B-: no certificate can be for B-; choose a name that does not end with \"-\""),
+        (["A", "Ca"], "$.servers.Ca: ca.pem is the authority's certificate; choose another name"),
+    ] {
+        check_secured(names, "127.0.0.1:22", SECURED, wrong);
+        check_secured(names, "127.0.0.1:22", "", "");
+    }
 }
 
 #[test]

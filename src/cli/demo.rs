@@ -25,8 +25,8 @@ pub(super) fn demo(options: &Options) -> Result<(), Failure> {
     let (topology, listeners) = on_free_ports(settings::topology(options)?).map_err(Failure::of_system)?;
     let names: Vec<ServerName> = topology.servers().iter().map(|server| server.name.clone()).collect();
     let provider = Provider::embedded().map_err(|error| Failure::Failed(error.to_string()))?;
-    let mut driven =
-        Driven::new(Servers::new(&topology, &names, provider, settings::seed()?).with_style(options.style))?;
+    let servers = Servers::new(&topology, &names, provider, settings::seed()?).with_style(options.style);
+    let mut driven = Driven::new(servers.with_keys(settings::keys(&topology, &names)?))?;
     listeners.into_iter().for_each(|listener| driven.sockets.provide(listener));
 
     // On a terminal the log would stand between the lines of the conversation.

@@ -10,6 +10,7 @@ mod client;
 mod demo;
 mod iamat;
 mod inherited;
+mod keygen;
 pub mod logs;
 mod run;
 mod send;
@@ -95,6 +96,7 @@ enum Command {
     Demo,
     /// Check the topology, and print it
     Check,
+    Keygen(keygen::Keygen),
     Iamat(iamat::Iamat),
     Whatsat(whatsat::Whatsat),
     Send(send::Send),
@@ -167,6 +169,7 @@ fn obey(Arguments { server, options, command }: Arguments) -> Result<(), Failure
         (None, Some(Command::Up)) => up::up(&options),
         (None, Some(Command::Demo)) => demo::demo(&options),
         (None, Some(Command::Check)) => check::check(&options),
+        (None, Some(Command::Keygen(keygen))) => keygen.run(&options),
         (None, Some(Command::Iamat(iamat))) => iamat.run(&options),
         (None, Some(Command::Whatsat(whatsat))) => whatsat.run(&options),
         (None, Some(Command::Send(send))) => send.run(&options),
@@ -194,8 +197,8 @@ proxy-herd [OPTIONS] <SERVER>
 const AFTER_HELP: &str = "\
 GOOGLE_PLACES_API_KEY holds Google's key, for answers from Google Places; so may the file places.key_file names.
 
-Signals: SIGTERM and SIGINT stop in good order, a second one at once; SIGHUP reads the topology's neighbours again;
-SIGUSR1 opens the logs again. Exit codes: 0 worked, 1 failed, 2 usage or configuration.";
+Signals: SIGTERM and SIGINT stop in good order, a second one at once; SIGHUP reads the topology's neighbours and the
+links' keys again; SIGUSR1 opens the logs again. Exit codes: 0 worked, 1 failed, 2 usage or configuration.";
 
 #[cfg(test)]
 mod tests {

@@ -1,7 +1,7 @@
 //! Servers in the foreground, until a signal: what `run` and `up` have in common.
 //!
-//! SIGTERM and SIGINT drain, a second one exits at once; SIGHUP reads the topology's neighbours again, and only those; SIGUSR1
-//! opens the logs again. Sockets that were inherited are listened on. The log is flushed at the end of each turn.
+//! SIGTERM and SIGINT drain, a second one exits at once; SIGHUP reads the topology's neighbours and the keys of links again, and only
+//! those; SIGUSR1 opens the logs again. Sockets that were inherited are listened on. The log is flushed at the end of each turn.
 
 use std::process;
 use std::time::{Instant, SystemTime};
@@ -19,7 +19,8 @@ use crate::server::Servers;
 /// Serves as the servers `names` of the topology, which has them all.
 pub(super) fn serve(options: &Options, topology: &Topology, names: Vec<ServerName>) -> Result<(), Failure> {
     let provider = settings::provider(topology.places())?;
-    let servers = Servers::new(topology, &names, provider, settings::seed()?).with_style(options.style);
+    let keys = settings::keys(topology, &names)?;
+    let servers = Servers::new(topology, &names, provider, settings::seed()?).with_style(options.style).with_keys(keys);
     let mut sockets = Sockets::new().map_err(Failure::of_system)?;
     let served: Vec<_> = names.iter().filter_map(|name| topology.find(name)).collect();
     inherited::provide(&mut sockets, &served)?;
@@ -35,8 +36,9 @@ pub(super) fn serve(options: &Options, topology: &Topology, names: Vec<ServerNam
         let file = options.topology.clone();
         let names = names.clone();
         event_loop.add_signal_handler(Signal::Hangup, move |event_loop, servers| {
-            match settings::topology_again(file.as_deref(), &names) {
-                Ok(topology) => servers.set_topology(event_loop, &topology),
+            let topology = settings::topology_again(file.as_deref(), &names);
+            match topology.and_then(|topology| settings::keys(&topology, &names).map(|keys| (topology, keys))) {
+                Ok((topology, keys)) => servers.set_topology(event_loop, &topology, keys),
                 Err(failure) => log_lines(&failure),
             }
         });
@@ -69,11 +71,11 @@ fn stop(event_loop: &mut Loop<'_, Servers>, servers: &mut Servers, logs: &Logs) 
     servers.drain(event_loop);
 }
 
-/// A topology that was read again and cannot be taken: each line of what is wrong is one of the log.
+/// A topology that was read again, or its keys, cannot be taken: each line of what is wrong is one of the log.
 fn log_lines(failure: &Failure) {
     let why = failure.to_string();
     why.lines().for_each(|line| log::error!("{line}"));
-    log::error!("the topology stays as it was");
+    log::error!("the topology and the keys stay as they were");
 }
 
 /// Where the servers listen, and how to talk to the first.

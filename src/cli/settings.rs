@@ -1,4 +1,4 @@
-//! What comes from files and the environment: the topology, Google's key, where logs go, an unguessable number.
+//! What comes from files and the environment: the topology, the keys of links, Google's key, where logs go, an unguessable number.
 //!
 //! The key is read here, handed to [`Provider`] and shown nowhere: no error tells what a key or its file holds. It is never
 //! taken from argv, which everybody on the machine can read.
@@ -7,15 +7,17 @@ use std::env;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
+use std::sync::Arc;
 
 use rustls::crypto::ring;
+use rustls::time_provider::DefaultTimeProvider;
 
 use super::logs::Logs;
 use super::{Failure, Options, commands, tell};
 use crate::herd::name::ServerName;
 use crate::herd::topology::{self, Places, Server, Topology, Url};
 use crate::places::question::Key;
-use crate::server::Provider;
+use crate::server::{Keys, Provider};
 
 /// The topology of `--topology` or `HERD_TOPOLOGY`, else of ./topology.json if there is one, else the built-in one.
 pub(super) fn topology(options: &Options) -> Result<Topology, Failure> {
@@ -56,6 +58,14 @@ pub(super) fn server<'a>(topology: &'a Topology, name: &str) -> Result<&'a Serve
         let names = names.join(", ");
         Failure::Configuration(format!("the herd {} has no server {name:?}; it has {names}", topology.herd()))
     })
+}
+
+/// The keys for the links of the servers `names`, if the topology wants them encrypted.
+pub(super) fn keys(topology: &Topology, names: &[ServerName]) -> Result<Vec<Keys>, Failure> {
+    let Some(security) = topology.security() else { return Ok(Vec::new()) };
+    let read = |name| Keys::read(&security.keys, name, Arc::new(DefaultTimeProvider));
+    let wrong = |why| Failure::Configuration(format!("security.keys: {why}"));
+    names.iter().map(|name| read(name).map_err(wrong)).collect()
 }
 
 /// Who answers questions about places. Without a key and without having asked for Google, says so in one line.

@@ -6,6 +6,7 @@
 
 mod json;
 mod reading;
+mod security;
 mod url;
 
 use std::fmt;
@@ -27,6 +28,7 @@ pub struct Topology {
     links: Vec<[usize; 2]>,
     places: Places,
     limits: Limits,
+    security: Option<Security>,
 }
 
 /// One server of the herd and where it listens.
@@ -36,7 +38,7 @@ pub struct Server {
     pub name: ServerName,
     /// Where clients find it.
     pub clients: SocketAddr,
-    /// Where its neighbours find it: a loopback address, as links are not encrypted.
+    /// Where its neighbours find it: without [`Security`] a loopback address.
     pub peers: SocketAddr,
 }
 
@@ -63,6 +65,14 @@ pub enum Provider {
     Legacy,
     /// The built-in stand-in: needs nothing.
     Embedded,
+}
+
+/// How links are protected: mutual TLS, with a private authority.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Security {
+    /// The folder with the authority's certificate, and each server's certificate and key. A relative path starts at the working
+    /// directory.
+    pub keys: PathBuf,
 }
 
 /// The limits that a topology may set, for each of its servers.
@@ -149,6 +159,21 @@ impl Topology {
     pub fn limits(&self) -> &Limits {
         &self.limits
     }
+
+    /// How all links are protected; `None` if they are plain, all on loopback.
+    pub fn security(&self) -> Option<&Security> {
+        self.security.as_ref()
+    }
+
+    /// Whether each server can have a certificate under its name, as it must in a topology with [`security`](Self::security).
+    ///
+    /// # Errors
+    /// A line for each name that does not do.
+    pub fn check_certificates(&self) -> Result<(), Errors> {
+        let mut errors = Errors::default();
+        security::check_names(self.servers.iter().map(|server| server.name.as_str()), &mut errors);
+        errors.or(Some(()))
+    }
 }
 
 impl Limits {
@@ -190,7 +215,13 @@ impl fmt::Display for Topology {
             let line = format!("{name:first$}  {clients:second$}  {peers:third$}  {neighbours}");
             writeln!(formatter, "{}", line.trim_end())?;
         }
-        write!(formatter, "\nplaces: {}", self.places.provider)
+        match &self.security {
+            None => writeln!(formatter, "\nlinks: plain, all on this machine")?,
+            Some(Security { keys }) => {
+                writeln!(formatter, "\nlinks: encrypted (mutual TLS, with the keys in {})", keys.display())?;
+            }
+        }
+        write!(formatter, "places: {}", self.places.provider)
     }
 }
 

@@ -1,6 +1,7 @@
 //! One conversation with a neighbour, or with somebody who wants to be one, whatever the style that holds it.
 //!
-//! - Nothing is accepted before a good HERD: the right version and herd, a neighbour's name, the one that was dialled.
+//! - Nothing is accepted before a good HERD: the right version and herd, a neighbour's name, the one that was dialled; and where
+//!   links are encrypted, the one in its certificate. Before that nothing is said but HERD and ERR.
 //! - Of two connections to one neighbour `links` says which one stays. The other is retired: see `neighbours`.
 //! - What a function here returns is to be sent, at once; the log says already that it was. After a [`Parting`] nothing
 //!   counts any more.
@@ -14,7 +15,7 @@ use std::borrow::Cow;
 use super::limits::{SILENCE_TIME, STRANGERS};
 use super::links::{Dialled, Joined};
 use super::repairs::Edge;
-use super::{ServerId, Servers, neighbours, repairs};
+use super::{ServerId, Servers, handshake, keys, neighbours, repairs};
 use crate::event_loop::{ConnId, Loop, Lost};
 use crate::herd::link::{self, Hello, LinkLine};
 use crate::herd::name::ServerName;
@@ -32,6 +33,8 @@ pub(super) struct Contact {
 /// How far the conversation is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Phase {
+    /// It is being connected to, or TLS agreed on: there is nobody to talk with yet.
+    Unmet(Option<NeighbourId>),
     /// We expect HERD, from this neighbour if we dialled it.
     Hello(Option<NeighbourId>),
     /// It is the link to this neighbour, or was until a better one came.
@@ -52,12 +55,12 @@ pub(super) enum Parting {
 impl Contact {
     /// With whoever has connected to us.
     pub(super) fn accepted(server: ServerId) -> Self {
-        Self { server, dialled: Dialled::ByThem, phase: Phase::Hello(None) }
+        Self { server, dialled: Dialled::ByThem, phase: Phase::Unmet(None) }
     }
 
     /// With the neighbour that we connect to.
     pub(super) fn dialled(server: ServerId, neighbour: NeighbourId) -> Self {
-        Self { server, dialled: Dialled::ByUs, phase: Phase::Hello(Some(neighbour)) }
+        Self { server, dialled: Dialled::ByUs, phase: Phase::Unmet(Some(neighbour)) }
     }
 
     pub(super) fn phase(&self) -> &Phase {
@@ -67,6 +70,7 @@ impl Contact {
     /// The connection stands. Our HERD; or `None` if it may not stay, as too many wait at the door.
     pub(super) fn meet(&mut self, servers: &mut Servers, id: ConnId) -> Option<Vec<u8>> {
         let server = servers.server(self.server);
+        self.phase = Phase::Hello(self.phase.neighbour());
         if self.dialled == Dialled::ByThem {
             server.strangers += 1;
             if server.strangers > STRANGERS {
@@ -96,7 +100,7 @@ impl Contact {
     ) -> Result<Option<&'static [u8]>, Parting> {
         log::debug!(target: servers.name(self.server), "{id} < {}", Escaped(line));
         match (&self.phase, LinkLine::parse(line)) {
-            (Phase::Over(..), _) => {}
+            (Phase::Unmet(_) | Phase::Over(..), _) => {}
             (phase, LinkLine::Err(why)) => {
                 let why = format!("its other end says: {}", Escaped(why));
                 self.phase = Phase::Over(phase.neighbour(), why);
@@ -110,6 +114,9 @@ impl Contact {
                     }
                     Err(why) => return Err(self.refuse(event_loop, servers, id, &why)),
                 }
+            }
+            (Phase::Hello(_), _) if handshake::is_tls(line) => {
+                return Err(self.refuse(event_loop, servers, id, handshake::TLS_HERE));
             }
             (Phase::Hello(_), _) => return Err(self.refuse(event_loop, servers, id, NOT_HELLO)),
             (Phase::Up(neighbour), LinkLine::Report(line)) => {
@@ -164,6 +171,15 @@ impl Contact {
         Parting::Ours(neighbours::err(name, id, why))
     }
 
+    /// It has ended after these bytes, which are no line.
+    pub(super) fn cut_off(&mut self, rest: &[u8]) {
+        if let Phase::Hello(neighbour) = self.phase
+            && handshake::is_tls(rest)
+        {
+            self.phase = Phase::Over(neighbour, handshake::TLS_HERE.to_owned());
+        }
+    }
+
     /// It is silent: the question whether it is there.
     pub(super) fn ping(&self, servers: &Servers, id: ConnId) -> &'static [u8] {
         self.say(servers, id, link::PING)
@@ -178,11 +194,13 @@ impl Contact {
     pub(super) fn farewell(&self, event_loop: &mut Loop<'_, Servers>, servers: &mut Servers, lost: Lost) {
         let why = match (&self.phase, &lost.why) {
             (Phase::Over(_, why), _) => format!(": {why}"),
-            (_, Some(error)) => format!(": {error}"),
+            (_, Some(error)) => format!(": {}", handshake::reason(error)),
             (_, None) => String::new(),
         };
         match self.phase.neighbour() {
             Some(neighbour) => neighbours::left(event_loop, servers, self.server, neighbour, lost.id, why),
+            // It was never counted, and the entrance has said why.
+            None if matches!(self.phase, Phase::Unmet(_)) => {}
             None => {
                 let server = servers.server(self.server);
                 server.strangers -= 1;
@@ -218,6 +236,12 @@ impl Contact {
         let neighbour = server.links.find(hello.server).ok_or_else(|| format!("{own} has no link with {who}"))?;
         if expected.is_some_and(|expected| expected != neighbour) {
             return Err(format!("{own} dialled somebody else, not {who}"));
+        }
+        if server.keys.is_some() {
+            let shown = event_loop.transport(id);
+            let shown = shown.as_ref().and_then(|transport| transport.tls_info()).and_then(|tls| tls.peer_certificates);
+            keys::check_name(shown, &server.links.get(neighbour).name)
+                .map_err(|fault| format!("{who} is not believed: the certificate {fault}"))?;
         }
         if let Some(left) = server.links.penance(neighbour, event_loop.now()) {
             return Err(format!("{who} broke the protocol and is not heard for another {:.1} s", left.as_secs_f64()));
@@ -275,7 +299,7 @@ fn shown(name: &[u8]) -> Cow<'_, str> {
 impl Phase {
     fn neighbour(&self) -> Option<NeighbourId> {
         match self {
-            Self::Hello(neighbour) | Self::Over(neighbour, _) => *neighbour,
+            Self::Unmet(neighbour) | Self::Hello(neighbour) | Self::Over(neighbour, _) => *neighbour,
             Self::Up(neighbour) => Some(*neighbour),
         }
     }

@@ -73,8 +73,25 @@ pub const SWEEP_EVERY: Duration = Duration::from_millis(100);
 /// The least time between two log lines about clients that are turned away.
 pub const COMPLAIN_EVERY: Duration = Duration::from_secs(5);
 
-/// How many connections to the address for peers may be open that have not said HERD.
+/// How many connections to the address for peers may be open that have not said HERD. Where links are encrypted they count from
+/// the end of the handshake, before which [`HANDSHAKES`] holds: so who has no certificate keeps nobody out who has one for
+/// longer than a handshake may take.
 pub const STRANGERS: u32 = 64;
+
+/// How many connections to the address for peers may be in a TLS handshake at a time; the next ones wait to be accepted.
+pub const HANDSHAKES: usize = 64;
+
+/// How long a TLS handshake of a link may take.
+pub const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+
+/// How long the same reason from the same address is not said again, when strangers are refused at the address for peers.
+pub const REFUSED_AGAIN: Duration = Duration::from_secs(600);
+
+/// How many such reasons are remembered.
+pub const REFUSALS: usize = 64;
+
+/// The longest file of a key or of certificates, in bytes.
+pub const KEY_FILE: u64 = 1024 * 1024;
 
 /// How long a neighbour may take to say HERD.
 pub const HELLO_TIME: Duration = Duration::from_secs(10);

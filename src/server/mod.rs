@@ -6,25 +6,29 @@
 //!   connection is the link of an edge, and when to dial again, `links` knows; what was missed on one, `repairs` sees to.
 //! - `lookups`: questions to Places; who asked what, `inquiries` knows, and which connection asks it, `errands`.
 //! - `standin`: the built-in Places, a server like any other. `trust`: who answers, and whom we believe over TLS.
+//! - `keys`: as whom a server appears on encrypted links, and whom it lets in; `handshake` has the words for what was refused,
+//!   `refusals` says when they are said.
 //!
 //! Those say what happens, and to whom; they read and write no connection of their own. How bytes come and go, and how long
 //! that may take, is style: `session` (a client), `peer` (a neighbour) and `lookup` (Places) in the rooms `callbacks` and
 //! `streaming`, to be read side by side; `style` hands the connections to those of one. A herd may mix them.
 //!
 //! What is decided is decided below (`herd`, `wire`, `places`); here it is carried out: the effects of a line become
-//! writes, floods and questions. Limits stand in [`limits`]. Mutual TLS between servers belongs into `trust`; it does not exist
-//! yet, so peers must be on loopback.
+//! writes, floods and questions. Limits stand in [`limits`].
 
 mod callbacks;
 mod client;
 mod clients;
 mod contact;
 mod errands;
+mod handshake;
 mod inquiries;
+mod keys;
 pub mod limits;
 mod links;
 mod lookups;
 mod neighbours;
+mod refusals;
 mod repairs;
 mod replies;
 mod standin;
@@ -36,26 +40,30 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::event_loop::{Address, ListenerId, Loop, Protocol, ProtocolFactory, ServerSecurity};
+use crate::event_loop::{Address, Listen, ListenerId, Loop, Lost, Protocol, ProtocolFactory, ServerSecurity};
 use crate::herd::name::ServerName;
 use crate::herd::node::{Effects, Node};
 use crate::herd::timestamp::Timestamp;
 use crate::herd::topology::{self, Topology};
 
+pub use self::keys::{KeyFiles, Keys, Pem};
 pub use self::links::LinkStatus;
 pub use self::style::Style;
 pub use self::trust::{Provider, TrustError};
 
 use self::clients::Clients;
-use self::limits::SWEEP_EVERY;
+use self::limits::{HANDSHAKE_TIME, HANDSHAKES, SWEEP_EVERY};
 use self::links::{Link, Links};
 use self::lookups::Lookups;
+use self::refusals::Refusals;
 use self::style::Host;
 
 /// The servers of this process and what they share: the state of the loop.
 pub struct Servers {
     each: Vec<Server>,
     lookups: Lookups,
+    /// What the topology wants.
+    protection: Protection,
     style: Style,
     /// By whom connections are served, once they are.
     host: Host,
@@ -73,7 +81,11 @@ struct Server {
     links: Links,
     limits: topology::Limits,
     addresses: [(Door, SocketAddr); 2],
-    listeners: Vec<ListenerId>,
+    listeners: Vec<(Door, ListenerId)>,
+    /// For its links, if they are encrypted.
+    keys: Option<Keys>,
+    /// What was said of those who got in by no handshake.
+    refusals: Refusals,
     /// How many of its listeners are bound.
     bound: usize,
     clients: Clients,
@@ -84,6 +96,13 @@ struct Server {
 /// Which of this process's servers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct ServerId(usize);
+
+/// How links are protected.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Protection {
+    Plain,
+    MutualTls,
+}
 
 /// Who may come in by an address.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -117,6 +136,8 @@ impl Servers {
                 limits: *topology.limits(),
                 addresses: [(Door::Clients, place.clients), (Door::Peers, place.peers)],
                 listeners: Vec::new(),
+                keys: None,
+                refusals: Refusals::default(),
                 bound: 0,
                 clients: Clients::default(),
                 strangers: 0,
@@ -126,6 +147,7 @@ impl Servers {
         Self {
             each,
             lookups: Lookups::new(provider),
+            protection: Protection::of(topology),
             style: Style::default(),
             host: Host::Callbacks,
             effects: Effects::new(),
@@ -139,16 +161,37 @@ impl Servers {
         Self { style, ..self }
     }
 
+    /// With these keys, a server's each: what a topology with `security` needs before they start. Without, links are plain.
+    pub fn with_keys(mut self, keys: impl IntoIterator<Item = Keys>) -> Self {
+        for keys in keys {
+            if let Some(server) = self.each.iter_mut().find(|server| server.name == *keys.name()) {
+                server.keys = Some(keys);
+            }
+        }
+        self
+    }
+
     /// Listens, and dials the neighbours. An address that cannot be had stops the loop: see [`failure`](Self::failure).
     pub fn start(&mut self, event_loop: &mut Loop<'_, Self>) {
+        let are_plain = self.protection == Protection::Plain;
+        if let Some(server) = self.each.iter().find(|server| server.keys.is_none() != are_plain) {
+            let why =
+                format!("{}: a topology with security.keys needs keys for each server, another none", server.name);
+            return self.fail(event_loop, why);
+        }
         self.host = Host::new(self.style, event_loop);
         self.lookups.start(event_loop, self.host.clone());
         for (index, server) in self.each.iter_mut().enumerate() {
             let id = ServerId(index);
             log::info!(target: server.name.as_str(), "serves connections by {}", self.style);
             for (door, address) in server.addresses {
-                let factory = Entrance { server: id, door };
-                server.listeners.push(event_loop.listen(address, ServerSecurity::Plain, factory));
+                let security = match (&server.keys, door) {
+                    (Some(keys), Door::Peers) => keys.server(),
+                    (None, Door::Peers) | (_, Door::Clients) => ServerSecurity::Plain,
+                };
+                let listen = Listen::on(address).security(security);
+                let listen = listen.max_handshakes(HANDSHAKES).handshake_timeout(HANDSHAKE_TIME);
+                server.listeners.push((door, event_loop.listen_with(listen, Entrance { server: id, door })));
             }
         }
         // Once all listen: neighbours in this process are there at the first try.
@@ -161,10 +204,29 @@ impl Servers {
     }
 
     /// Takes over who the neighbours are, and where: new ones are dialled, those that are gone are told so, those that have
-    /// moved are dialled where they are now. Nothing else of `topology` counts; it must have all servers of this process.
-    pub fn set_topology(&mut self, event_loop: &mut Loop<'_, Self>, topology: &Topology) {
+    /// moved are dialled where they are now. Takes over `keys`, too, for connections from now on; links that stand stay.
+    ///
+    /// Nothing else of `topology` counts; it must have all servers of this process. One that has `security` where the one before
+    /// had none, or the other way round, is not taken: the log says so.
+    pub fn set_topology(&mut self, event_loop: &mut Loop<'_, Self>, topology: &Topology, keys: Vec<Keys>) {
         if !matches!(self.stage, Stage::Serving) {
             return;
+        }
+        if self.protection != Protection::of(topology) {
+            let what = if topology.security().is_some() { "has come" } else { "has gone" };
+            return log::error!(
+                "security {what} in the topology: that needs a restart; the topology and the keys stay as they were"
+            );
+        }
+        for keys in keys {
+            let Some(server) = self.each.iter_mut().find(|server| server.name == *keys.name()) else { continue };
+            for (_, listener) in server.listeners.iter().filter(|(door, _)| *door == Door::Peers) {
+                event_loop.set_security(*listener, keys.server());
+            }
+            log::info!(target: server.name.as_str(), "has read its keys again: they are for connections from now on");
+            // Who was refused with the old ones may be refused for another reason now, or for the same.
+            server.refusals = Refusals::default();
+            server.keys = Some(keys);
         }
         for index in 0..self.each.len() {
             let neighbours = neighbours_of(topology, &self.each[index].name);
@@ -191,7 +253,7 @@ impl Servers {
         for server in &mut self.each {
             log::info!(target: server.name.as_str(), "stops; {} clients are connected", server.clients.connected());
             patience = patience.max(server.limits.drain);
-            for listener in server.listeners.drain(..) {
+            for (_, listener) in server.listeners.drain(..) {
                 for connection in event_loop.connections_of(listener) {
                     event_loop.wake(connection);
                 }
@@ -309,6 +371,15 @@ impl ProtocolFactory<Servers> for Entrance {
         log::info!(target: name, "listens for {} on {address}", self.door.who());
     }
 
+    fn handshake_failed(&mut self, event_loop: &mut Loop<'_, Servers>, servers: &mut Servers, lost: &Lost) {
+        let Some(error) = &lost.why else { return };
+        let (server, why) = (servers.server(self.server), handshake::reason(error));
+        if server.refusals.is_news(lost.peer.map(|peer| peer.ip()), &why, event_loop.now()) {
+            let from = lost.peer.map_or_else(String::new, |peer| format!(" from {peer}"));
+            log::warn!(target: server.name.as_str(), "{}{from} is refused: {why}", lost.id);
+        }
+    }
+
     fn failed(&mut self, event_loop: &mut Loop<'_, Servers>, servers: &mut Servers, error: io::Error) {
         let Self { server, door } = self;
         let name = servers.server(*server).name.clone();
@@ -321,6 +392,12 @@ impl ProtocolFactory<Servers> for Entrance {
         let why = format!("{name} cannot listen for {who} on {error}{remedy}");
         log::error!(target: name.as_str(), "{why}");
         servers.fail(event_loop, why);
+    }
+}
+
+impl Protection {
+    fn of(topology: &Topology) -> Self {
+        if topology.security().is_some() { Self::MutualTls } else { Self::Plain }
     }
 }
 

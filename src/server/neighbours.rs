@@ -12,10 +12,10 @@ use std::io;
 use std::net::SocketAddr;
 
 use super::contact::Contact;
-use super::limits::{GOODBYE_TIME, RETIRED_TIME};
+use super::limits::{GOODBYE_TIME, HANDSHAKE_TIME, RETIRED_TIME};
 use super::links::{ChangeKind, Link, Neighbour};
 use super::{Server, ServerId, Servers};
-use crate::event_loop::{ConnId, Loop};
+use crate::event_loop::{ConnId, Connect, Loop, Security};
 use crate::herd::link;
 use crate::herd::name::ServerName;
 use crate::herd::node::NeighbourId;
@@ -143,7 +143,10 @@ pub(super) fn note(name: &str, id: ConnId, line: &[u8]) {
 }
 
 fn dial(event_loop: &mut Loop<'_, Servers>, servers: &mut Servers, id: ServerId, neighbour: NeighbourId) {
-    let address = servers.server(id).links.get(neighbour).address;
-    let connection = servers.host.dial(event_loop, address, Contact::dialled(id, neighbour));
+    let server = servers.server(id);
+    let Neighbour { name, address, .. } = server.links.get(neighbour);
+    let security = server.keys.as_ref().map_or(Security::Plain, |keys| keys.client(name));
+    let connect = Connect::to(*address).security(security).handshake_timeout(HANDSHAKE_TIME);
+    let connection = servers.host.dial(event_loop, connect, Contact::dialled(id, neighbour));
     servers.server(id).links.get_mut(neighbour).link = Link::Dialling(connection);
 }

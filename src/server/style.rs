@@ -1,7 +1,6 @@
 //! In which style the conversations are held: the one place where connections are given their protocols or tasks.
 
 use std::fmt;
-use std::net::SocketAddr;
 
 use super::callbacks::lookup::Lookup;
 use super::callbacks::peer::Peer;
@@ -72,8 +71,7 @@ impl Host {
     }
 
     /// Connects to a neighbour, and talks with it.
-    pub(super) fn dial(&self, event_loop: &mut Loop<'_, Servers>, address: SocketAddr, contact: Contact) -> ConnId {
-        let connect = Connect::to(address);
+    pub(super) fn dial(&self, event_loop: &mut Loop<'_, Servers>, connect: Connect, contact: Contact) -> ConnId {
         match self {
             Self::Callbacks => event_loop.connect_with(connect, Peer::new(contact)),
             Self::Streams(handle) => {

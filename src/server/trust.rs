@@ -1,7 +1,7 @@
 //! Whom we trust over TLS and as whom we appear: rustls configurations, and who answers questions about places.
 //!
 //! Certificates are always verified; nothing here can turn that off. The stand-in's certificate is made at start, its key
-//! never leaves the process, and only this process trusts it. Mutual TLS between servers will be configured here.
+//! never leaves the process, and only this process trusts it. Mutual TLS between servers is configured in `keys`.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -44,7 +44,7 @@ pub struct Identity {
 
 /// Why TLS cannot be had: what was wrong, where.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct TrustError(String);
+pub struct TrustError(pub(super) String);
 
 impl Provider {
     /// Google, or `places`, which must have a certificate of the public authorities or of one in `ca_file` (PEM).

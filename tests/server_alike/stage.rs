@@ -179,7 +179,7 @@ impl Herd {
     }
 
     fn reread(&mut self, server: &str, topology: &Topology) {
-        self.sim.enter(self.host(server), |event_loop, servers| servers.set_topology(event_loop, topology));
+        self.sim.enter(self.host(server), |event_loop, servers| servers.set_topology(event_loop, topology, Vec::new()));
     }
 
     fn outcome(self) -> Outcome {

@@ -232,7 +232,7 @@ pub(super) fn did_you_mean(word: &str, known: &[&str]) -> String {
 }
 
 /// The path of `key` in the object at `parent`, as JSONPath writes it (RFC 9535).
-fn path_of(parent: &str, key: &str) -> String {
+pub(super) fn path_of(parent: &str, key: &str) -> String {
     let plain = key.starts_with(|c: char| c.is_ascii_alphabetic())
         && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
     match plain {

@@ -9,12 +9,14 @@ use std::time::Duration;
 
 use crate::herd::name::ServerName;
 use crate::herd::topology::json::{Errors, Field, did_you_mean};
+use crate::herd::topology::security::{check_names, read_security};
 use crate::herd::topology::{Limits, Places, Provider, Server, Topology, Url};
 
 /// The topology that `root` describes, for nobody's use if an error was added.
 pub(super) fn topology(root: &Field<'_>, errors: &mut Errors) -> Option<Topology> {
-    let known = ["herd", "servers", "links", "places", "limits"];
-    let [herd, servers, links, places, limits] = root.keys(known, "an object with the herd's servers", errors)?;
+    let known = ["herd", "servers", "links", "places", "limits", "security"];
+    let wanted = "an object with the herd's servers";
+    let [herd, servers, links, places, limits, security] = root.keys(known, wanted, errors)?;
     let herd = match herd {
         Some(field) => herd_name(&field, errors),
         None => root.missing("herd", HERD, errors),
@@ -25,11 +27,19 @@ pub(super) fn topology(root: &Field<'_>, errors: &mut Errors) -> Option<Topology
     };
     let servers = servers.unwrap_or_default();
     let names: Vec<&str> = servers.iter().map(|(name, _)| *name).collect();
-    let servers = read_servers(&servers, errors);
+    let links_are = if security.is_some() { Protection::Tls } else { Protection::None };
+    let servers = read_servers(&servers, links_are, errors);
+    if security.is_some() {
+        check_names(names.iter().copied(), errors);
+    }
     let links = read_links(links.as_ref(), &names, errors);
     let places = places.and_then(|field| read_places(&field, errors)).unwrap_or_default();
     let limits = limits.and_then(|field| read_limits(&field, errors)).unwrap_or_default();
-    Some(Topology { herd: herd?, servers: servers?, links: links?, places, limits })
+    let security = match security {
+        Some(field) => Some(read_security(&field, errors)?),
+        None => None,
+    };
+    Some(Topology { herd: herd?, servers: servers?, links: links?, places, limits, security })
 }
 
 fn herd_name(field: &Field<'_>, errors: &mut Errors) -> Option<String> {
@@ -48,33 +58,55 @@ fn some_entries<'a>(field: &Field<'a>, errors: &mut Errors) -> Option<Vec<(&'a s
     Some(entries)
 }
 
-fn read_servers(entries: &[(&str, Field<'_>)], errors: &mut Errors) -> Option<Vec<Server>> {
-    let mut taken = Vec::new();
-    let servers: Vec<_> = entries.iter().map(|entry| read_server(entry, &mut taken, errors)).collect();
+/// How links are protected, and so where servers may listen for each other.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Protection {
+    None,
+    Tls,
+}
+
+/// The addresses that servers may have.
+struct Addresses {
+    /// Those of earlier servers, with their paths.
+    taken: Vec<(SocketAddr, String)>,
+    links: Protection,
+}
+
+fn read_servers(entries: &[(&str, Field<'_>)], links: Protection, errors: &mut Errors) -> Option<Vec<Server>> {
+    let mut addresses = Addresses { taken: Vec::new(), links };
+    let servers: Vec<_> = entries.iter().map(|entry| read_server(entry, &mut addresses, errors)).collect();
     servers.into_iter().collect()
 }
 
-/// One server; its addresses are added to those already `taken`, with their paths.
-fn read_server(
-    (name, field): &(&str, Field<'_>),
-    taken: &mut Vec<(SocketAddr, String)>,
-    errors: &mut Errors,
-) -> Option<Server> {
+/// Neighbours must be able to dial `peers`, and nobody must listen in on the way.
+fn check_peers(path: &str, peers: SocketAddr, links: Protection, errors: &mut Errors) {
+    match links {
+        Protection::None if !peers.ip().is_loopback() => {
+            let what = "is not on loopback, links between machines need mutual TLS, and security.keys is not set";
+            let remedy = "make keys with \"proxy-herd keygen\" and name their folder there, or use 127.0.0.1 or [::1]";
+            errors.add(path, format_args!("{peers} {what}"), remedy);
+        }
+        Protection::Tls if peers.ip().is_unspecified() => {
+            errors.add(path, format_args!("nobody can dial {peers}"), "write the address of the server's machine");
+        }
+        Protection::None | Protection::Tls => {}
+    }
+}
+
+/// One server; its addresses are taken then.
+fn read_server((name, field): &(&str, Field<'_>), addresses: &mut Addresses, errors: &mut Errors) -> Option<Server> {
     let parsed = ServerName::parse(name.as_bytes());
     if parsed.is_none() {
         errors.add(&field.path, "not a server's name", format_args!("use {WORD}"));
     }
     let [clients, peers] = field.keys(["clients", "peers"], SERVER, errors)?;
     let mut read = |key: &str, given: Option<Field<'_>>| match given {
-        Some(given) => read_address(&given, taken, errors),
+        Some(given) => read_address(&given, &mut addresses.taken, errors),
         None => field.missing(key, ADDRESS, errors),
     };
     let (clients, peers) = (read("clients", clients), read("peers", peers));
-    if let Some(remote) = peers.filter(|address| !address.ip().is_loopback()) {
-        let what = format_args!(
-            "{remote} is not on loopback, and links between machines need mutual TLS, which this version does not have"
-        );
-        errors.add(format_args!("{}.peers", field.path), what, "use 127.0.0.1 or [::1]");
+    if let Some(peers) = peers {
+        check_peers(&format!("{}.peers", field.path), peers, addresses.links, errors);
     }
     Some(Server { name: parsed?, clients: clients?, peers: peers? })
 }
@@ -167,8 +199,8 @@ fn read_places(field: &Field<'_>, errors: &mut Errors) -> Option<Places> {
     Some(Places {
         provider: provider.and_then(|field| read_provider(&field, errors)).unwrap_or_default(),
         url: url.and_then(|field| read_url(&field, errors)),
-        ca_file: ca_file.and_then(|field| read_file(&field, errors)),
-        key_file: key_file.and_then(|field| read_file(&field, errors)),
+        ca_file: ca_file.and_then(|field| read_file(&field, FILE, errors)),
+        key_file: key_file.and_then(|field| read_file(&field, FILE, errors)),
     })
 }
 
@@ -193,9 +225,9 @@ fn read_url(field: &Field<'_>, errors: &mut Errors) -> Option<Url> {
     Url::parse(text).map_err(&mut refuse).ok()
 }
 
-fn read_file(field: &Field<'_>, errors: &mut Errors) -> Option<PathBuf> {
-    match field.text(FILE, errors)? {
-        "" => field.refuse(FILE, errors),
+pub(super) fn read_file(field: &Field<'_>, wanted: &str, errors: &mut Errors) -> Option<PathBuf> {
+    match field.text(wanted, errors)? {
+        "" => field.refuse(wanted, errors),
         path => Some(path.into()),
     }
 }

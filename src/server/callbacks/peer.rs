@@ -43,7 +43,7 @@ impl Peer {
         let now = transport.event_loop().now();
         let heard = self.heard.unwrap_or(now);
         let silence = match (self.contact.phase(), self.pinged) {
-            (Phase::Over(..), _) => return,
+            (Phase::Unmet(_) | Phase::Over(..), _) => return,
             (Phase::Hello(_), _) => heard + HELLO_TIME,
             (Phase::Up(_), false) => heard + PING_AFTER,
             (Phase::Up(_), true) => heard + SILENCE_TIME,
@@ -95,6 +95,7 @@ impl Protocol<Servers> for Peer {
     }
 
     fn eof_received(&mut self, _: &mut Transport<'_, Servers>, _: &mut Servers) -> AfterEof {
+        self.contact.cut_off(&self.lines.take_last().unwrap_or_default());
         AfterEof::Close
     }
 
@@ -107,7 +108,7 @@ impl Protocol<Servers> for Peer {
         let (id, now) = (transport.id(), transport.event_loop().now());
         let late = |since: Option<Instant>, time: Duration| since.is_some_and(|since| now >= since + time);
         match self.contact.phase() {
-            Phase::Over(..) => transport.abort(),
+            Phase::Unmet(_) | Phase::Over(..) => transport.abort(),
             _ if late(self.begun, LINE_TIME) => self.refuse(transport, servers, contact::TOO_SLOW),
             Phase::Hello(_) => self.refuse(transport, servers, contact::NO_HELLO),
             Phase::Up(_) if late(self.heard, SILENCE_TIME) => {

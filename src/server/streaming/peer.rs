@@ -93,7 +93,10 @@ async fn listen(talk: &mut Talk<Contact>, reader: &mut StreamReader, writer: &St
         };
         let lines = match lines {
             Ok(Ok(lines)) => Ok(lines.to_vec()),
-            Ok(Err(ReadError::Incomplete { .. })) => return Ok(Over::End),
+            Ok(Err(ReadError::Incomplete { partial, .. })) => {
+                talk.party_mut().cut_off(&partial);
+                return Ok(Over::End);
+            }
             Ok(Err(ReadError::Failed(error))) => return Err(error),
             Ok(Err(ReadError::LimitOverrun { .. })) => Err(contact::TOO_LONG),
             Err(why) => Err(why),
