@@ -54,6 +54,7 @@
 //! - Whatever a peer does, it costs a bounded amount: each buffer, line, header and answer has a limit with a name.
 //! - Bytes, not text, are what peers send; no input panics.
 //! - Google's key is shown by nothing but the request that it pays for.
+//! - A link off loopback is mutual TLS: who shows no certificate of the herd's authority, for the name that he says, hears nothing.
 //!
 //! # Reading order
 //!
@@ -68,8 +69,9 @@
 //!    (and `socket_file`); `signals`; `pool`, and on it `resolver` and `executor`; [`sim`](driver::sim), the same for tests,
 //!    without a network.
 //! 5. [`streams`]: how else to say what is done with a connection.
-//! 6. [`server`]: `client` with `clients` and `replies`; `contact`, `neighbours` with `links`, `repairs`; `lookups` with `inquiries` and
-//!    `errands`; the limits. Then `style` and, side by side, `callbacks` and `streaming`: `session`, `peer`, `lookup`.
+//! 6. [`server`]: `client` with `clients` and `replies`; `contact`, `neighbours` with `links`, `repairs`; `keys` with `handshake` and
+//!    `refusals`; `lookups` with `inquiries` and `errands`; the limits. Then `style` and, side by side, `callbacks` and
+//!    `streaming`: `session`, `peer`, `lookup`.
 //! 7. [`places`]: questions, answers, and the built-in data that stands in for Google.
 //! 8. [`cli`]: how it is started, and the demo.
 //!

@@ -4,6 +4,7 @@
 //! whoever logs it says it once per reason.
 
 use std::io;
+use std::sync::Arc;
 
 use rustls::{AlertDescription, CertificateError, Error};
 
@@ -11,9 +12,7 @@ use crate::wire::escaped::Escaped;
 
 /// Why a connection was lost, or not made.
 pub(super) fn reason(error: &io::Error) -> String {
-    let Some(inner) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) else {
-        return error.to_string();
-    };
+    let Some(inner) = of_tls(error) else { return error.to_string() };
     match inner {
         Error::InvalidCertificate(_) => format!("its certificate {}", fault(inner)),
         Error::NoCertificatesPresented => "it has no certificate".to_owned(),
@@ -43,6 +42,12 @@ pub(super) fn fault(error: &Error) -> String {
         }
         other => format!("cannot be taken ({other})"),
     }
+}
+
+/// What TLS says, which the streams share.
+fn of_tls(error: &io::Error) -> Option<&Error> {
+    let inner = error.get_ref()?;
+    inner.downcast_ref::<Arc<io::Error>>().map_or_else(|| inner.downcast_ref(), |shared| of_tls(shared))
 }
 
 /// Whether bytes that should be lines are TLS: a record's type, and the first number of every version.
