@@ -80,8 +80,43 @@ fn servers_with_keys_are_linked_and_take_new_ones_at_sighup() {
             server.signal("TERM");
             let (code, said) = server.end();
             assert_eq!(code, Some(0), "{said}");
-            let secret = fs::read_to_string(keys.join("Ball.key")).expect("it is there");
-            assert!(!said.contains(secret.lines().nth(1).expect("its body")), "{said}");
+        }
+    });
+}
+
+#[test]
+fn no_key_is_in_a_log_whatever_happens() {
+    in_each_style(|style| {
+        let herd = secured();
+        let keys = herd.folder.path().join("keys");
+        check(&run(&herd.folder, MAKE), 0, None, "");
+        let mut servers = ["Ball", "Hill"].map(|server| herd.start(style, &[server, "-v", "--log-dir", "logs"]));
+        servers.iter_mut().for_each(|server| server.wait_for("proxy-herd: talk to "));
+        let log = |name: &str| herd.log(name);
+        until(|| log("Ball").contains(" is the link to Hill ").then_some(()));
+        // A stranger who takes it for a door of clients; he hears of TLS only.
+        assert!(!converse(herd.doors("Ball").1, b"WHATSAT k 1 1\n").contains("HERD"));
+        until(|| log("Ball").contains(" is refused: it does not speak TLS").then_some(()));
+        let secrets =
+            ["ca", "Ball", "Hill"].map(|name| fs::read_to_string(keys.join(format!("{name}.key"))).expect("a key"));
+        // A file of a key that is cut short, and one of another.
+        for text in [&secrets[1][..100], &secrets[2]] {
+            fs::write(keys.join("Ball.key"), text).expect("it is ours");
+            let before = log("proxy-herd").matches("stay as they were").count();
+            servers[0].signal("HUP");
+            until(|| (log("proxy-herd").matches("stay as they were").count() > before).then_some(()));
+        }
+        assert!(log("proxy-herd").contains("Ball.key holds no private key (PEM)"), "{}", log("proxy-herd"));
+        assert!(log("proxy-herd").contains("Ball.key is not the key of Ball.pem"), "{}", log("proxy-herd"));
+        for server in &mut servers {
+            server.signal("TERM");
+        }
+        let said = servers.map(|server| server.end().1).concat() + &["Ball", "Hill", "proxy-herd"].map(log).concat();
+        for secret in &secrets {
+            // The lines of a key begin alike, and end each in its own way.
+            for line in secret.lines().filter(|line| !line.starts_with('-') && line.len() > 20) {
+                assert!(!said.contains(&line[line.len() - 20..]), "{said}");
+            }
         }
     });
 }
