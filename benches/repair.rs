@@ -72,8 +72,9 @@ fn repair(quiet: &mut Vec<f64>, busy: &mut Vec<f64>) -> f64 {
     let (stop, latencies) = probe(clients[0]);
     thread::sleep(QUIET);
     let begun = Instant::now();
-    let linked =
-        servers[0].remote.call_soon_threadsafe(move |event_loop, servers| servers.set_topology(event_loop, &whole));
+    let linked = servers[0]
+        .remote
+        .call_soon_threadsafe(move |event_loop, servers| servers.set_topology(event_loop, &whole, Vec::new()));
     linked.expect("it runs");
     let ends: Vec<Instant> = reports.iter().take(2).collect();
     let end = ends.into_iter().max().expect("there are two");
