@@ -1,4 +1,4 @@
-//! Promises of the simulation itself: it repeats, time is its own, and faults do what they say.
+//! Promises of the simulated network itself: it repeats, time is its own, and faults do what they say.
 
 #[path = "../contract/certificates.rs"]
 #[expect(dead_code, reason = "shared with the contract suite")]

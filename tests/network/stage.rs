@@ -1,4 +1,4 @@
-//! What the tests of the simulation begin with: every weather, a host that listens, and what it should have been told.
+//! What the tests of the simulated network begin with: every weather, a host that listens, and what it should have been told.
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! An echo in a thousand networks, none of them real: `cargo run --release --example simulation [-- SEED]`.
+//! An echo in a thousand networks, none of them real: `cargo run --release --example echo_simulated [-- SEED]`.
 //!
 //! For each seed there are other delays and other splits, and a cut at another moment, after which the client begins anew. Whatever
 //! happens, what it has heard in the end is what it said. With a seed as the argument it shows all that happened, and the
