@@ -36,7 +36,7 @@
 //! ```
 //!
 //! Reading order: this file; `host` and `system` (one loop's turn); `wire` and `network` (what is on its way); `client`;
-//! `faults`; `trace`.
+//! `faults`; `trace` and `traffic`.
 
 mod client;
 mod faults;
@@ -44,6 +44,7 @@ mod host;
 mod network;
 mod system;
 mod trace;
+mod traffic;
 mod weather;
 mod wire;
 
@@ -53,6 +54,7 @@ use std::time::{Duration, Instant, SystemTime};
 pub use self::client::Ending;
 pub use self::faults::Crash;
 pub use self::trace::Trace;
+pub use self::traffic::Sent;
 pub use self::weather::{Pieces, Weather};
 
 use self::host::{Host, Process};
@@ -77,6 +79,17 @@ impl<S> Sim<S> {
     /// An empty network. All that is left to chance follows from `seed`.
     pub fn new(seed: u64, weather: Weather) -> Self {
         Self { hosts: Vec::new(), network: Network::new(seed, weather, Instant::now()) }
+    }
+
+    /// Without a [trace](Self::trace), which takes most of the time: for many runs of which few are looked at.
+    pub fn without_trace(mut self) -> Self {
+        self.network.trace = Trace::dropped();
+        self
+    }
+
+    /// Shows `watcher` whatever a host sends to another one, from now on.
+    pub fn watch(&mut self, watcher: impl FnMut(&Sent<'_>) + 'static) {
+        self.network.watcher = Some(Box::new(watcher));
     }
 
     /// Adds a host with one event loop; `name` is for the trace.
@@ -131,7 +144,7 @@ impl<S> Sim<S> {
 
     /// Sends a signal to a host's process, which ends if it does not watch for it.
     pub fn signal(&mut self, host: HostId, signal: Signal) {
-        self.network.note(format_args!("{} gets {signal:?}", self.network.name(host)));
+        self.network.note(|network| format!("{} gets {signal:?}", network.name(host)));
         let host = &mut self.hosts[host.0];
         if host.system.watched.contains(&signal) {
             host.system.signals.push_back(signal);

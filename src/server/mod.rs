@@ -300,6 +300,11 @@ impl Servers {
         self.each.iter().find(|server| server.name == *name).map(|server| server.clients.connected())
     }
 
+    /// How many have come to a server's address for peers that have not said HERD; `None` if this process does not run it.
+    pub fn strangers(&self, name: &ServerName) -> Option<u32> {
+        self.each.iter().find(|server| server.name == *name).map(|server| server.strangers)
+    }
+
     /// The servers cannot go on, for this reason.
     fn fail(&mut self, event_loop: &mut Loop<'_, Self>, why: String) {
         self.stage = Stage::Failed(why);

@@ -105,7 +105,7 @@ impl<S> Sim<S> {
     /// Cuts two hosts off from each other: their connections are reset, what is on its way is lost, and new ones get no
     /// answer until [`heal`](Self::heal).
     pub fn cut(&mut self, one: HostId, other: HostId) {
-        self.network.note(format_args!("cut {} | {}", self.network.name(one), self.network.name(other)));
+        self.network.note(|network| format!("cut {} | {}", network.name(one), network.name(other)));
         self.network.cut(one, other);
         self.network.faults.stalled.extend([(one, other), (other, one)]);
         self.hand_out();
@@ -114,13 +114,13 @@ impl<S> Sim<S> {
     /// Silently holds back whatever `from` sends to `to`, until [`heal`](Self::heal). What `to` sends arrives, as far as the
     /// window has room.
     pub fn stall(&mut self, from: HostId, to: HostId) {
-        self.network.note(format_args!("stall {} > {}", self.network.name(from), self.network.name(to)));
+        self.network.note(|network| format!("stall {} > {}", network.name(from), network.name(to)));
         self.network.faults.stalled.insert((from, to));
     }
 
     /// Ends cuts and stalls between two hosts; what was held back arrives now.
     pub fn heal(&mut self, one: HostId, other: HostId) {
-        self.network.note(format_args!("heal {} - {}", self.network.name(one), self.network.name(other)));
+        self.network.note(|network| format!("heal {} - {}", network.name(one), network.name(other)));
         self.network.faults.stalled.remove(&(one, other));
         self.network.faults.stalled.remove(&(other, one));
         self.network.release();
@@ -128,7 +128,7 @@ impl<S> Sim<S> {
 
     /// Ends a host at once; its state is dropped, and nothing of it is called.
     pub fn crash(&mut self, host: HostId, how: Crash) {
-        self.network.note(format_args!("crash {} {how:?}", self.network.name(host)));
+        self.network.note(|network| format!("crash {} {how:?}", network.name(host)));
         if how == Crash::Silent {
             self.network.faults.silent.insert(host);
         }
@@ -144,7 +144,7 @@ impl<S> Sim<S> {
     /// If it runs.
     pub fn restart(&mut self, host: HostId, state: S) {
         assert!(matches!(self.hosts[host.0].process, Process::Down | Process::Exited(_)), "it runs already");
-        self.network.note(format_args!("restart {}", self.network.name(host)));
+        self.network.note(|network| format!("restart {}", network.name(host)));
         self.network.faults.silent.remove(&host);
         self.network.doors.retain(|_, door| door.host != host);
         self.hosts[host.0].boot(state, &self.network);

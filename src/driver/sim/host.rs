@@ -88,7 +88,7 @@ impl<S> Host<S> {
     /// The process ends in order: the system closes what it had open.
     pub(super) fn exit(&mut self, network: &mut Network) {
         if let Process::Running(event_loop) = std::mem::replace(&mut self.process, Process::Down) {
-            network.note(format_args!("{} exits", network.name(self.system.host)));
+            network.note(|network| format!("{} exits", network.name(self.system.host)));
             self.process = Process::Exited(event_loop);
             self.system.release(network);
         }

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use super::client::{Client, Ending};
 use super::faults::Faults;
 use super::trace::Trace;
+use super::traffic::{Sent, Watcher};
 use super::weather::{Pieces, Weather};
 use super::wire::{End, EndId, EndPhase, Inbound, Outbound, Owner, Piece, Side, Wire};
 use super::{ClientId, HostId};
@@ -36,6 +37,7 @@ pub(super) struct Network {
     pub(super) faults: Faults,
     pub(super) notices: VecDeque<(HostId, Notice)>,
     pub(super) trace: Trace,
+    pub(super) watcher: Option<Watcher>,
     weather: Weather,
     dice: fastrand::Rng,
     events: BTreeMap<(Instant, u64), Event>,
@@ -82,6 +84,7 @@ impl Network {
             faults: Faults::default(),
             notices: VecDeque::new(),
             trace: Trace::default(),
+            watcher: None,
             weather,
             dice: fastrand::Rng::with_seed(seed),
             events: BTreeMap::new(),
@@ -106,8 +109,12 @@ impl Network {
         }
     }
 
-    pub(super) fn note(&mut self, what: fmt::Arguments<'_>) {
-        self.trace.note(self.now - self.start, what);
+    /// Adds a line to the trace, which is made only if there is one.
+    pub(super) fn note<D: fmt::Display>(&mut self, what: impl FnOnce(&Self) -> D) {
+        if self.trace.is_kept() {
+            let what = what(self);
+            self.trace.note(self.now - self.start, format_args!("{what}"));
+        }
     }
 
     fn schedule(&mut self, when: Instant, event: Event) {
@@ -135,7 +142,7 @@ impl Network {
         if self.doors.contains_key(&address) {
             return Err(ErrorKind::AddrInUse.into());
         }
-        self.note(format_args!("{} listens on {address}", self.name(host)));
+        self.note(|network| format!("{} listens on {address}", network.name(host)));
         self.doors.insert(address.clone(), Door { host, listener, backlog: VecDeque::new() });
         Ok(address)
     }
@@ -143,7 +150,7 @@ impl Network {
     /// Closes a listening socket; those who wait to be accepted are reset.
     pub(super) fn unlisten(&mut self, address: &Address) {
         if let Some(door) = self.doors.remove(address) {
-            self.note(format_args!("{} listens no more on {address}", self.name(door.host)));
+            self.note(|network| format!("{} listens no more on {address}", network.name(door.host)));
             for end in door.backlog {
                 self.reset(end);
             }
@@ -171,7 +178,7 @@ impl Network {
         let end = EndId { wire: self.dialled, side: Side::Dialler };
         self.dialled += 1;
         self.wires.insert(end.wire, Wire::new(owner, from, to.clone(), self.now));
-        self.note(format_args!("{} connects to {to}", self.label(end)));
+        self.note(|network| format!("{} connects to {to}", network.label(end)));
         self.push(end.peer(), Piece::Syn);
         end
     }
@@ -188,7 +195,7 @@ impl Network {
             Some(ips) => Ok(ips.iter().map(|ip| SocketAddr::new(*ip, port)).collect()),
             None => Err(io::Error::new(ErrorKind::NotFound, format!("look up {name}: no such name"))),
         };
-        self.note(format_args!("{}{id} looks up {name}", self.name(host)));
+        self.note(|network| format!("{}{id} looks up {name}", network.name(host)));
         let when = self.now + self.latency();
         self.schedule(when, Event::Resolved(host, id, found));
     }
@@ -227,8 +234,10 @@ impl Network {
             count = self.dice.usize(1..=count);
         }
         let taken = &data[..count];
-        let (sender, receiver) = (self.label(from), self.label(from.peer()));
-        self.note(format_args!("{sender} -> {receiver} {count} bytes{}", content.show(taken)));
+        self.note(|network| {
+            let (sender, receiver) = (network.label(from), network.label(from.peer()));
+            format!("{sender} -> {receiver} {count} bytes{}", content.show(taken))
+        });
         let mut rest = taken;
         while !rest.is_empty() {
             let (piece, later) = rest.split_at(self.piece(rest.len()));
@@ -236,6 +245,16 @@ impl Network {
             rest = later;
         }
         Ok(count)
+    }
+
+    /// Shows what a host has just sent, or could not, to whoever watches: these bytes of so many that waited.
+    pub(super) fn show(&mut self, from: EndId, bytes: &[u8], waiting: usize) {
+        let Some(watcher) = &mut self.watcher else { return };
+        let Some(wire) = self.wires.get(&from.wire) else { return };
+        let [sender, receiver] = [from.side, from.peer().side].map(|side| wire.end(side).host());
+        if let (Some(from_host), Some(to_host)) = (sender, receiver) {
+            watcher(&Sent { from: from_host, to: to_host, connection: from.wire, bytes, waiting });
+        }
     }
 
     /// How long the next of `left` bytes' pieces is.
@@ -270,7 +289,7 @@ impl Network {
     pub(super) fn finish(&mut self, id: EndId) {
         let Some(end) = self.open_end(id) else { return };
         if std::mem::replace(&mut end.outbound, Outbound::Finished) != Outbound::Finished {
-            self.note(format_args!("{} -> {} FIN", self.label(id), self.label(id.peer())));
+            self.note(|network| format!("{} -> {} FIN", network.label(id), network.label(id.peer())));
             self.push(id.peer(), Piece::Fin);
         }
     }
@@ -329,7 +348,7 @@ impl Network {
     }
 
     fn refuse(&mut self, id: EndId) {
-        self.note(format_args!("{} -> {} RST", self.label(id), self.label(id.peer())));
+        self.note(|network| format!("{} -> {} RST", network.label(id), network.label(id.peer())));
         self.push(id.peer(), Piece::Reset);
     }
 

@@ -178,7 +178,7 @@ impl System {
                 match event_loop.accepted(listener, endpoints) {
                     Some(id) => {
                         self.place(network, id, end);
-                        network.note(format_args!("{} accepts {}", network.label(end), network.label(end.peer())));
+                        network.note(|network| format!("{} accepts {}", network.label(end), network.label(end.peer())));
                     }
                     None => network.drop_end(end),
                 }
@@ -214,13 +214,14 @@ impl System {
         }
         match network.send(end, &pending[..pending.len().min(WRITE)]) {
             Ok(count) => {
+                network.show(end, &pending[..count], pending.len());
                 event_loop.sent(id, count);
                 // Also what `resume_writing` has just added: it must not keep the others waiting.
                 if !event_loop.pending(id).is_empty() {
                     self.writes.insert(id);
                 }
             }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => network.show(end, &[], pending.len()),
             Err(error) => event_loop.lost(id, error),
         }
     }

@@ -23,9 +23,27 @@ use std::time::Duration;
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Trace {
     text: String,
+    keeping: Keeping,
+}
+
+/// Whether lines are kept at all.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Keeping {
+    #[default]
+    Kept,
+    Dropped,
 }
 
 impl Trace {
+    /// One that stays empty.
+    pub(super) fn dropped() -> Self {
+        Self { keeping: Keeping::Dropped, ..Self::default() }
+    }
+
+    pub(super) fn is_kept(&self) -> bool {
+        self.keeping == Keeping::Kept
+    }
+
     /// The lines as text.
     pub fn as_str(&self) -> &str {
         &self.text
