@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use proxy_herd::driver::Sim;
-use proxy_herd::driver::sim::{Ending, HostId};
+use proxy_herd::driver::sim::{Crash, Ending, HostId};
 use proxy_herd::herd::name::ServerName;
 use proxy_herd::herd::topology::{Server, Url};
 use proxy_herd::places::question::Key;
@@ -183,6 +183,7 @@ impl<'p> Herd<'p> {
             Step::Stall(one, other) => self.sim.stall(host(one), host(other)),
             Step::Heal(one, other) => self.sim.heal(host(one), host(other)),
             Step::Crash(server, how) => self.sim.crash(host(server), *how),
+            Step::Stop(server) => self.sim.enter(host(server), |event_loop, servers| servers.drain(event_loop)),
             Step::Restart(server, style) => self.restart(*server, *style),
             Step::OutOfDescriptors(server) => self.sim.out_of_descriptors(host(server)),
             Step::DescriptorsAgain(server) => self.sim.descriptors_again(host(server)),
@@ -218,7 +219,11 @@ impl<'p> Herd<'p> {
         self.sim.half_close(person.id);
     }
 
+    /// Starts it again; if it is still about to stop, that is over.
     fn restart(&mut self, server: usize, style: Style) {
+        if self.sim.is_running(self.hosts[server]) {
+            self.sim.crash(self.hosts[server], Crash::Killed);
+        }
         self.boots[server] += 1;
         self.knowledge.restarted(server);
         self.traffic.borrow_mut().restarted(server);
@@ -243,7 +248,8 @@ impl<'p> Herd<'p> {
             self.sim.heal(one, other);
         }
         for server in 0..self.hosts.len() {
-            if !self.sim.is_running(self.hosts[server]) {
+            let host = self.hosts[server];
+            if !self.sim.is_running(host) || self.sim.state(host).is_draining() {
                 self.restart(server, self.plan.servers[server].0);
             }
         }

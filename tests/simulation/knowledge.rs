@@ -76,11 +76,15 @@ pub(crate) struct Known<'d> {
 }
 
 impl Known<'_> {
-    /// Whether it knows this much, or better, or has forgotten it for what is newer.
+    /// Whether it knows this much, or better, or has forgotten it for what is newer. Only times count: of two reports with one
+    /// time, it may have been told the lesser one first, and have answered, but not kept, the greater.
     pub(crate) fn covers(self, report: &Report<'_>) -> bool {
         match self.directory.find(report.client()) {
             Some(known) => known.timestamp() >= report.timestamp(),
-            None => self.directory.len() == self.most_clients && self.directory.iter().all(|known| known > *report),
+            None => {
+                let is_as_new = |known: Report<'_>| known.timestamp() >= report.timestamp();
+                self.directory.len() == self.most_clients && self.directory.iter().all(is_as_new)
+            }
         }
     }
 }

@@ -66,6 +66,8 @@ pub(crate) enum Step {
     Stall(usize, usize),
     Heal(usize, usize),
     Crash(usize, Crash),
+    /// It is told to stop, and does when everybody is answered.
+    Stop(usize),
     /// It begins anew, knowing nothing, in this style.
     Restart(usize, Style),
     OutOfDescriptors(usize),
@@ -291,7 +293,7 @@ impl<'d> Author<'d> {
     fn fault(&mut self) -> Step {
         let (one, other) = self.edge();
         let server = self.dice.usize(..self.running.len());
-        match self.dice.u8(..24) {
+        match self.dice.u8(..26) {
             0..4 => Step::Cut(one, other),
             4..8 => Step::Reset(one, other),
             8..11 => Step::Stall(one, other),
@@ -299,6 +301,10 @@ impl<'d> Author<'d> {
             17..23 if !self.running[server] => {
                 self.running[server] = true;
                 Step::Restart(server, style(self.dice))
+            }
+            23..25 if self.running[server] => {
+                self.running[server] = false;
+                Step::Stop(server)
             }
             17..20 => {
                 self.running[server] = false;
