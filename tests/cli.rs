@@ -6,12 +6,12 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use command::{
-    EMBEDDED, Herd, PATIENCE, Running, check, command, converse, finish, folder, free_address, in_each_style, run,
-    styled, text, until,
+    EMBEDDED, Herd, PATIENCE, Running, activated, check, command, converse, finish, folder, free_address,
+    in_each_style, run, styled, text, until,
 };
 
 // Commands that end by themselves.
@@ -298,18 +298,6 @@ fn a_second_signal_ends_at_once() {
     });
 }
 
-/// A command that inherits a socket, as from systemd.
-fn activated(herd: &Herd, words: &[&str], socket: impl Into<OwnedFd>) -> Command {
-    let plain = command(&herd.folder, words);
-    let mut activated = Command::new("sh");
-    activated.args(["-c", "LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" \"$@\" 3<&0 0</dev/null"]).arg(plain.get_program());
-    activated.args(plain.get_args()).current_dir(herd.folder.path()).stdin(socket.into());
-    for (variable, _) in plain.get_envs() {
-        activated.env_remove(variable);
-    }
-    activated
-}
-
 #[test]
 fn an_inherited_socket_is_served_before_and_between_servers() {
     in_each_style(|style| {
@@ -321,8 +309,8 @@ fn an_inherited_socket_is_served_before_and_between_servers() {
             early.set_read_timeout(Some(PATIENCE)).expect("set");
             early.write_all(line.as_bytes()).expect("sent");
             early.shutdown(Shutdown::Write).expect("ended");
-            let mut ball =
-                Running::new(activated(&herd, &styled(style, &["Ball"]), socket.try_clone().expect("a descriptor")));
+            let inherited = socket.try_clone().expect("a descriptor").into();
+            let mut ball = Running::new(activated(&herd, &styled(style, &["Ball"]), [inherited]));
             let mut reply = String::new();
             early.read_to_string(&mut reply).expect("a reply, and the end");
             assert_eq!(reply, format!("? {line}"));
@@ -337,7 +325,7 @@ fn an_inherited_socket_is_served_before_and_between_servers() {
 fn an_inherited_socket_that_no_server_wants_is_told() {
     let herd = Herd::new(&["Ball"], &[], EMBEDDED);
     let check_refused = |socket: OwnedFd, expected: String| {
-        let mut command = activated(&herd, &["Ball"], socket);
+        let mut command = activated(&herd, &["Ball"], [socket]);
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
         check(&finish(child), 2, Some(""), &format!("proxy-herd: inherited socket 1: {expected}\n"));
     };

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -58,13 +59,19 @@ impl Herd {
     }
 
     pub(crate) fn start(&self, style: &str, words: &[&str]) -> Running {
-        Running::new(command(&self.folder, &styled(style, words)))
+        Running::new(self.command(style, words))
     }
 
     pub(crate) fn start_with(&self, style: &str, words: &[&str], variable: &str, value: &str) -> Running {
-        let mut command = command(&self.folder, &styled(style, words));
+        let mut command = self.command(style, words);
         command.env(variable, value);
         Running::new(command)
+    }
+
+    fn command(&self, style: &str, words: &[&str]) -> Command {
+        let mut command = command(&self.folder, &styled(style, words));
+        command.stdout(Stdio::null());
+        command
     }
 }
 
@@ -72,23 +79,26 @@ impl Herd {
 pub(crate) struct Running {
     child: Child,
     lines: Receiver<String>,
-    said: String,
+    /// What was read of it.
+    pub(crate) said: String,
+    /// How long a line that is waited for may take.
+    pub(crate) patience: Duration,
 }
 
 impl Running {
     pub(crate) fn new(mut command: Command) -> Self {
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("starts");
+        let mut child = command.stderr(Stdio::piped()).spawn().expect("starts");
         let stderr = BufReader::new(child.stderr.take().expect("piped"));
         let (sender, lines) = mpsc::channel();
         thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
-        Self { child, lines, said: String::new() }
+        Self { child, lines, said: String::new(), patience: PATIENCE }
     }
 
     /// Reads on until a line with `part` in it.
     #[track_caller]
     pub(crate) fn wait_for(&mut self, part: &str) {
         loop {
-            let Ok(line) = self.lines.recv_timeout(PATIENCE) else { panic!("no {part:?} in:\n{}", self.said) };
+            let Ok(line) = self.lines.recv_timeout(self.patience) else { panic!("no {part:?} in:\n{}", self.said) };
             self.said += &format!("{line}\n");
             if line.contains(part) {
                 return;
@@ -102,15 +112,20 @@ impl Running {
 
     /// Waits for its end: the exit code, and what it said since it was last waited for.
     pub(crate) fn end(mut self) -> (Option<i32>, String) {
-        let mut rest = String::new();
+        let before = self.said.len();
+        let code = self.last_words();
+        (code, self.said.split_off(before))
+    }
+
+    /// Waits for its end: the exit code. All that it said is read then.
+    pub(crate) fn last_words(&mut self) -> Option<i32> {
         loop {
-            match self.lines.recv_timeout(PATIENCE) {
-                Ok(line) => rest += &format!("{line}\n"),
-                Err(mpsc::RecvTimeoutError::Disconnected) => break,
-                Err(mpsc::RecvTimeoutError::Timeout) => panic!("it does not end; it said:\n{}{rest}", self.said),
+            match self.lines.recv_timeout(self.patience) {
+                Ok(line) => self.said += &format!("{line}\n"),
+                Err(mpsc::RecvTimeoutError::Disconnected) => return self.child.wait().expect("it has ended").code(),
+                Err(mpsc::RecvTimeoutError::Timeout) => panic!("it does not end; it said:\n{}", self.said),
             }
         }
-        (self.child.wait().expect("it has ended").code(), rest)
     }
 }
 
@@ -144,6 +159,26 @@ pub(crate) fn command(folder: &TempDir, words: &[&str]) -> Command {
     command.current_dir(folder.path()).args(words).stdin(Stdio::null());
     command.env_remove("HERD_TOPOLOGY").env_remove("GOOGLE_PLACES_API_KEY");
     command
+}
+
+/// A command that inherits a socket, or two, as from systemd.
+pub(crate) fn activated(herd: &Herd, words: &[&str], sockets: impl IntoIterator<Item = OwnedFd>) -> Command {
+    let plain = command(&herd.folder, words);
+    let mut sockets = sockets.into_iter();
+    let mut activated = Command::new("sh");
+    activated.stdin(sockets.next().expect("one at least"));
+    let script = match sockets.next() {
+        None => "LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" \"$@\" 3<&0 0</dev/null",
+        Some(second) => {
+            activated.stdout(second);
+            "LISTEN_PID=$$ LISTEN_FDS=2 exec \"$0\" \"$@\" 3<&0 4<&1 0</dev/null 1>/dev/null"
+        }
+    };
+    activated.args(["-c", script]).arg(plain.get_program()).args(plain.get_args()).current_dir(herd.folder.path());
+    for (variable, _) in plain.get_envs() {
+        activated.env_remove(variable);
+    }
+    activated
 }
 
 pub(crate) fn run(folder: &TempDir, words: &[&str]) -> Output {
