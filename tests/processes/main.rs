@@ -1,0 +1,55 @@
+//! Servers as processes: stopped, restarted one by one under load, told to end, without a disk.
+//!
+//! Each server is the real command. What it knows is asked from outside (`known`): the first line of an answer to WHATSAT is
+//! the report that it holds. Load (`load`) is clients that report without a pause and write down what they were told.
+
+mod asleep;
+#[path = "../command/mod.rs"]
+#[expect(dead_code, reason = "the tests of the command line need more of it")]
+mod command;
+mod disk;
+mod drain;
+mod known;
+mod load;
+mod restart;
+
+use std::io::{self, Write};
+
+use command::{EMBEDDED, Herd, Running};
+
+/// The herd of five, as in topology.json: Welsh has no neighbour but Holiday.
+const GOLOMAN: [&str; 5] = ["Goloman", "Hands", "Holiday", "Welsh", "Wilkes"];
+
+const LINKS: [(&str, &str); 6] = [
+    ("Goloman", "Hands"),
+    ("Goloman", "Holiday"),
+    ("Goloman", "Wilkes"),
+    ("Hands", "Wilkes"),
+    ("Holiday", "Welsh"),
+    ("Holiday", "Wilkes"),
+];
+
+fn goloman() -> Herd {
+    Herd::new(&GOLOMAN, &LINKS, EMBEDDED)
+}
+
+fn neighbours(name: &str) -> impl Iterator<Item = &'static str> {
+    let other = move |(one, other)| if one == name { Some(other) } else { (other == name).then_some(one) };
+    LINKS.into_iter().filter_map(other)
+}
+
+/// Waits until a server has a link to each of these.
+#[track_caller]
+fn wait_for_links<'a>(server: &mut Running, neighbours: impl IntoIterator<Item = &'a str>) {
+    for neighbour in neighbours {
+        let line = format!(" is the link to {neighbour} (version ");
+        if !server.said.contains(&line) {
+            server.wait_for(&line);
+        }
+    }
+}
+
+/// Says that a test cannot be, where the machine does not have what it takes; not only if it fails.
+fn skip(what: &str, why: &str) {
+    let _ = writeln!(io::stderr(), "skipped: {what}: {why}");
+}

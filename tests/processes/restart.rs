@@ -1,0 +1,62 @@
+//! The whole herd is restarted, one server at a time, while clients report: no reply is lost.
+//!
+//! Each server comes back in the other style, so that both leave and both arrive.
+
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+
+use crate::command::{Herd, Running, activated, styled};
+use crate::load::{Load, Refusals};
+use crate::{GOLOMAN, goloman, neighbours, wait_for_links};
+
+#[test]
+fn a_herd_that_is_restarted_one_by_one_answers_what_it_was_asked() {
+    let herd = goloman();
+    restart(&herd, ["callbacks", "streams"], Refusals::Endured, |name, style| herd.start(style, &[name]));
+}
+
+#[test]
+fn a_herd_with_inherited_sockets_refuses_nobody_meanwhile() {
+    let herd = goloman();
+    let sockets = GOLOMAN.map(|name| {
+        let (clients, peers) = herd.doors(name);
+        (name, [clients, peers].map(|address| TcpListener::bind(address).expect("free")))
+    });
+    restart(&herd, ["streams", "callbacks"], Refusals::Wrong, |name, style| {
+        let (_, sockets) = sockets.iter().find(|(other, _)| *other == name).expect("one of the herd");
+        let inherited = sockets.each_ref().map(|socket| OwnedFd::from(socket.try_clone().expect("a descriptor")));
+        Running::new(activated(&herd, &styled(style, &[name]), inherited))
+    });
+}
+
+fn restart(herd: &Herd, [before, after]: [&str; 2], refusals: Refusals, start: impl Fn(&str, &str) -> Running) {
+    let mut servers = GOLOMAN.map(|name| (name, start(name, before)));
+    for (name, server) in &mut servers {
+        wait_for_links(server, neighbours(name));
+    }
+    let load = Load::new(herd, &GOLOMAN, refusals);
+    load.go_on(100);
+    let mut logs = GOLOMAN.map(|_| String::new());
+    for ((name, server), log) in servers.iter_mut().zip(&mut logs) {
+        server.signal("TERM");
+        assert_eq!(server.last_words(), Some(0), "{}", server.said);
+        *log += &server.said;
+        *server = start(name, after);
+        wait_for_links(server, neighbours(name));
+        load.go_on(50);
+    }
+    let talks = load.stop();
+    for talk in &talks {
+        assert!(talk.error.is_none(), "{}: {:?}", talk.prefix, talk.error);
+    }
+
+    for ((name, server), log) in servers.iter_mut().zip(&mut logs) {
+        server.signal("TERM");
+        assert_eq!(server.last_words(), Some(0), "{}", server.said);
+        *log += &server.said;
+        let received = ["IAMAT", "WHATSAT"].map(|word| log.matches(&format!(" < {word} {name}.")).count() as u64);
+        let of_it = || talks.iter().filter(|talk| talk.server == *name);
+        let answered: [u64; 2] = [of_it().map(|talk| talk.answered).sum(), of_it().map(|talk| talk.questions).sum()];
+        assert_eq!(answered, received, "{name} answers what it receives");
+    }
+}
