@@ -36,8 +36,9 @@ fn a_full_disk_costs_lines_of_the_log_and_nothing_else() {
         });
         let (first, _) = log.split_once('\n').expect("a line");
         let (_, missing) = first.split_once(" WARN Ball could not be written, lines missing here: ").expect(first);
-        // Each question and its answer, who came and who went, and where the server listens.
-        assert!(missing.parse::<usize>().expect("a number") > 2 * 100 + 4, "{first}");
+        // That it serves, and listens for both; who came, each question, and its answer. That the client is gone may be told
+        // later, and what was said until the signal came, is missing as well.
+        assert!(missing.parse::<usize>().expect("a number") >= 3 + 1 + 2 * 100, "{first}");
         ball.wait_for(&format!("proxy-herd: the log of Ball is written again; lines missing: {missing}"));
         ball.signal("TERM");
         assert_eq!(ball.end(), (Some(0), String::new()), "the rest of standard error");
