@@ -32,7 +32,7 @@ pub const OUTSTANDING: usize = 32;
 /// How many bytes of replies may wait behind an unanswered WHATSAT; then the connection is not read from.
 pub const HELD_REPLIES: usize = 64 * 1024;
 
-/// How long a peer that was told off, or that we are done with, may go on sending before the connection is dropped.
+/// How long a peer that was told off, or that we are done with, or leave, may go on sending before the connection is dropped.
 pub const GOODBYE_TIME: Duration = Duration::from_secs(2);
 
 /// How long a neighbour may take to end a link that another connection has replaced.

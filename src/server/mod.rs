@@ -52,7 +52,7 @@ pub use self::style::Style;
 pub use self::trust::{Provider, TrustError};
 
 use self::clients::Clients;
-use self::limits::{HANDSHAKE_TIME, HANDSHAKES, SWEEP_EVERY};
+use self::limits::{GOODBYE_TIME, HANDSHAKE_TIME, HANDSHAKES, SWEEP_EVERY};
 use self::links::{Link, Links};
 use self::lookups::Lookups;
 use self::refusals::Refusals;
@@ -329,7 +329,9 @@ impl Servers {
             for (_, connection, _) in server.links.up() {
                 if let Some(mut transport) = event_loop.transport(connection) {
                     gone = false;
-                    transport.close();
+                    // They go on sending: a plain close would answer with a reset, and what clients were told here,
+                    // and the neighbour has not read yet, would be lost with it.
+                    transport.close_slowly(GOODBYE_TIME);
                 }
             }
         }

@@ -1,11 +1,12 @@
-//! The whole herd is restarted, one server at a time, while clients report: no reply is lost.
+//! The whole herd is restarted, one server at a time, while clients report: no reply is lost, and nothing that a server has to pass on.
 //!
 //! Each server comes back in the other style, so that both leave and both arrive.
 
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 
-use crate::command::{Herd, Running, activated, styled};
+use crate::command::{EMBEDDED, Herd, Running, activated, converse, in_each_style, styled};
+use crate::known::until_known;
 use crate::load::{Load, Refusals};
 use crate::{GOLOMAN, goloman, neighbours, wait_for_links};
 
@@ -26,6 +27,29 @@ fn a_herd_with_inherited_sockets_refuses_nobody_meanwhile() {
         let (_, sockets) = sockets.iter().find(|(other, _)| *other == name).expect("one of the herd");
         let inherited = sockets.each_ref().map(|socket| OwnedFd::from(socket.try_clone().expect("a descriptor")));
         Running::new(activated(&herd, &styled(style, &[name]), inherited))
+    });
+}
+
+#[test]
+fn what_a_server_has_acknowledged_it_has_passed_on_before_it_ends() {
+    in_each_style(|style| {
+        let herd = Herd::new(&["Ball", "Hill"], &[("Ball", "Hill")], EMBEDDED);
+        let [mut ball, mut hill] = ["Ball", "Hill"].map(|name| herd.start(style, &[name, "-q"]));
+        wait_for_links(&mut ball, ["Hill"]);
+        wait_for_links(&mut hill, ["Ball"]);
+        // Hill has things to say on the link, too.
+        let load = Load::new(&herd, &["Hill"], Refusals::Wrong);
+        load.go_on(100);
+        hill.signal("STOP");
+        // More than is on its way at a time, and less than a neighbour may be behind.
+        let reports: String = (0..8_000).map(|number| format!("IAMAT k +60.17+24.94 {number}\n")).collect();
+        let acknowledged = converse(herd.clients("Ball"), reports.as_bytes());
+        ball.signal("TERM");
+        ball.wait_for(" INFO Ball stops; ");
+        hill.signal("CONT");
+        assert_eq!(ball.last_words(), Some(0), "{}", ball.said);
+        until_known(herd.clients("Hill"), acknowledged.lines().next_back().expect("a line"));
+        load.stop();
     });
 }
 
