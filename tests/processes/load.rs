@@ -3,6 +3,7 @@
 //! A client holds one conversation after the other. Each has names of its own for those it reports of, a few, in turns, with
 //! rising timestamps: so of every name it is known which reports were sent, and which of them were acknowledged.
 
+use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 
 use crate::command::{Herd, PATIENCE, until};
+use crate::known::known;
 
 /// Clients at work; they stop when this is dropped.
 pub(crate) struct Load {
@@ -145,6 +147,35 @@ impl Talk {
     fn next_line(&mut self) -> String {
         self.sent += 1;
         format!("IAMAT{}", end_of_line(&self.prefix, self.sent - 1))
+    }
+
+    /// Of each name that was acknowledged: the last report that was, and the last that was sent.
+    fn names(&self) -> impl Iterator<Item = (String, [u64; 2])> {
+        let last = |of: u64, name: u64| of - 1 - (of - 1 - name) % NAMES;
+        let each = move |name| (format!("{}-{name}", self.prefix), [self.answered, self.sent].map(|of| last(of, name)));
+        (0..NAMES.min(self.answered)).map(each)
+    }
+}
+
+/// Waits until every server holds what the clients were told, or what they have sent since of the same name, and all the same.
+#[track_caller]
+pub(crate) fn until_in_step(herd: &Herd, servers: &[&str], talks: &[Talk]) {
+    let promised: BTreeMap<String, [u64; 2]> = talks.iter().flat_map(Talk::names).collect();
+    assert!(!promised.is_empty(), "the clients were answered");
+    let names: Vec<String> = promised.keys().cloned().collect();
+    let is_kept = |report: &Option<String>, [acknowledged, sent]: [u64; 2]| {
+        let timestamp = report.as_ref().and_then(|report| report.split(' ').next_back()?.parse().ok());
+        timestamp.is_some_and(|timestamp: u64| (acknowledged..=sent).contains(&timestamp))
+    };
+    let mut reports = servers.iter().map(|server| {
+        until(|| {
+            let reports = known(herd.clients(server), &names);
+            reports.iter().zip(promised.values()).all(|(report, range)| is_kept(report, *range)).then_some(reports)
+        })
+    });
+    let first = reports.next().expect("a server at least");
+    for (other, name) in reports.zip(&servers[1..]) {
+        assert_eq!(first, other, "{} and {name} hold the same", servers[0]);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Servers as processes: stopped, restarted one by one under load, told to end, without a disk.
+//! Servers as processes: killed, stopped, restarted one by one under load, without a disk, on hosts whose cable is pulled.
 //!
 //! Each server is the real command. What it knows is asked from outside (`known`): the first line of an answer to WHATSAT is
 //! the report that it holds. Load (`load`) is clients that report without a pause and write down what they were told.
@@ -7,6 +7,7 @@ mod asleep;
 #[path = "../command/mod.rs"]
 #[expect(dead_code, reason = "the tests of the command line need more of it")]
 mod command;
+mod crash;
 mod disk;
 mod drain;
 mod known;
@@ -38,11 +39,11 @@ fn neighbours(name: &str) -> impl Iterator<Item = &'static str> {
     LINKS.into_iter().filter_map(other)
 }
 
-/// Waits until a server has a link to each of these.
+/// Waits until a server is linked with each of these, and knows what they know.
 #[track_caller]
-fn wait_for_links<'a>(server: &mut Running, neighbours: impl IntoIterator<Item = &'a str>) {
+fn wait_until_in_step<'a>(server: &mut Running, neighbours: impl IntoIterator<Item = &'a str>) {
     for neighbour in neighbours {
-        let line = format!(" is the link to {neighbour} (version ");
+        let line = format!(" is in step with {neighbour}: ");
         if !server.said.contains(&line) {
             server.wait_for(&line);
         }
