@@ -72,6 +72,11 @@ impl Repair {
         !matches!(self.learner, Learner::Idle)
     }
 
+    /// Whether a lesson of the neighbour is under way.
+    pub fn is_teaching(&self) -> bool {
+        !matches!(self.teacher, Teacher::Idle)
+    }
+
     /// Takes in what a neighbour has said after `DIGEST `.
     ///
     /// # Errors

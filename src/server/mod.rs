@@ -319,16 +319,20 @@ impl Servers {
         self.each[id.0].name.as_str()
     }
 
-    /// While draining: once the clients have gone, the links may go, and then the loop.
+    /// While draining: once the clients have gone, the links may go whose neighbours have learnt what they missed, and then
+    /// the loop.
     fn leave_if_done(&mut self, event_loop: &mut Loop<'_, Self>) {
         if !self.is_draining() || self.each.iter().any(|server| server.clients.connected() > 0) {
             return;
         }
         let mut gone = true;
         for server in &mut self.each {
-            for (_, connection, _) in server.links.up() {
+            for (_, connection, exchange) in server.links.up() {
                 if let Some(mut transport) = event_loop.transport(connection) {
                     gone = false;
+                    if exchange.owes() {
+                        continue;
+                    }
                     // They go on sending: a plain close would answer with a reset, and what clients were told here,
                     // and the neighbour has not read yet, would be lost with it.
                     transport.close_slowly(GOODBYE_TIME);

@@ -20,6 +20,9 @@ use crate::mutation::Rule;
 pub(super) struct Exchange {
     repair: Repair,
     flow: Flow,
+    /// Whether the neighbour may lack what only we can teach it: from the moment the link is up, or reports are dropped, until
+    /// a lesson is over.
+    owes: bool,
     /// For how many times of [`REPAIR_EVERY`] the lesson has gone on.
     waited: u32,
     pub(super) figures: Figures,
@@ -61,6 +64,11 @@ impl Exchange {
         self.flow == Flow::Lagging
     }
 
+    /// Whether we have to stay, as the neighbour has not learnt what it missed.
+    pub(super) fn owes(&self) -> bool {
+        self.owes
+    }
+
     /// Whether a report may be written; if not, it is dropped, and will be repaired. The neighbour's name is for the log.
     pub(super) fn has_room(&mut self, transport: &mut Transport<'_, Servers>, name: &str, report: &[u8]) -> bool {
         let fits = transport.write_buffer_size() + report.len() <= PEER_WRITE_CAP - PEER_WRITE_RESERVE;
@@ -68,6 +76,7 @@ impl Exchange {
             return true;
         }
         self.figures.dropped += 1;
+        self.owes = true;
         if !self.is_lagging() {
             let id = transport.id();
             log::warn!(target: name, "{id} does not keep up: reports to it are dropped until it has read, then repaired");
@@ -113,6 +122,7 @@ pub(super) fn begin(event_loop: &mut Loop<'_, Servers>, servers: &mut Servers, e
     let exchange = &mut servers.server(edge.server).links.get_mut(edge.neighbour).exchange;
     exchange.stop(event_loop);
     exchange.repair = Repair::default();
+    exchange.owes = Rule::Repair.holds();
     exchange.figures.in_step = false;
     ask(event_loop, servers, edge);
     look_again(event_loop, edge);
@@ -157,6 +167,8 @@ pub(super) fn caught_up(event_loop: &mut Loop<'_, Servers>, servers: &mut Server
         match exchange.flow {
             Flow::Lagging => {
                 log::info!(target: name, "{connection} has caught up");
+                // A lesson that was asked for meanwhile may not know of what was dropped after that.
+                exchange.repair.interrupt();
                 let mut again = Vec::new();
                 Repair::again(&mut again);
                 say(event_loop, name, connection, &again);
@@ -213,9 +225,12 @@ fn slice(event_loop: &mut Loop<'_, Servers>, servers: &mut Servers, edge: Edge) 
     }
     other.exchange.flow = Flow::Resting;
     let mut text = Vec::new();
+    let was_teaching = other.exchange.repair.is_teaching();
     other.exchange.repair.work(node.directory(), &mut text);
+    other.exchange.owes &= !was_teaching || other.exchange.repair.is_teaching();
     say(event_loop, name.as_str(), connection, &text);
     other.exchange.go_on(event_loop, edge);
+    servers.leave_if_done(event_loop);
 }
 
 /// Writes lines of a repair, and logs them.

@@ -53,6 +53,36 @@ fn what_a_server_has_acknowledged_it_has_passed_on_before_it_ends() {
     });
 }
 
+#[test]
+fn what_a_neighbour_was_too_slow_for_it_is_taught_before_the_end() {
+    in_each_style(|style| {
+        let herd =
+            Herd::new(&["Ball", "Hill"], &[("Ball", "Hill")], &format!(r#"{EMBEDDED}, "limits": {{ "drain": 20 }}"#));
+        let [mut ball, mut hill] = ["Ball", "Hill"].map(|name| herd.start(style, &[name, "-q"]));
+        wait_until_in_step(&mut ball, ["Hill"]);
+        wait_until_in_step(&mut hill, ["Ball"]);
+        hill.signal("STOP");
+        // More than the system takes, and then the link.
+        let name = "x".repeat(200);
+        let mut some = Vec::new();
+        for chunk in 0..16 {
+            let line = |number| format!("IAMAT {name}-{chunk}-{number} +60.17+24.94 {number}\n");
+            let reports: String = (0..4_000).map(line).collect();
+            let acknowledged = converse(herd.clients("Ball"), reports.as_bytes());
+            some.extend(acknowledged.lines().step_by(500).map(str::to_owned));
+        }
+        ball.wait_for(" does not keep up: ");
+        ball.signal("TERM");
+        ball.wait_for(" INFO Ball stops; ");
+        hill.signal("CONT");
+        assert_eq!(ball.last_words(), Some(0), "{}", ball.said);
+        assert!(!ball.said.contains("without having answered"), "{}", ball.said);
+        for report in some {
+            until_known(herd.clients("Hill"), &report);
+        }
+    });
+}
+
 fn restart(herd: &Herd, [before, after]: [&str; 2], refusals: Refusals, start: impl Fn(&str, &str) -> Running) {
     let mut servers = GOLOMAN.map(|name| (name, start(name, before)));
     for (name, server) in &mut servers {
