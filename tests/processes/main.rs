@@ -3,6 +3,7 @@
 //! Each server is the real command. What it knows is asked from outside (`known`): the first line of an answer to WHATSAT is
 //! the report that it holds. Load (`load`) is clients that report without a pause and write down what they were told.
 
+mod across_hosts;
 mod asleep;
 #[path = "../command/mod.rs"]
 #[expect(dead_code, reason = "the tests of the command line need more of it")]
@@ -12,6 +13,7 @@ mod disk;
 mod drain;
 mod known;
 mod load;
+mod namespaces;
 mod restart;
 
 use std::io::{self, Write};
