@@ -4,12 +4,14 @@
 //!
 //! - `time`: until both say that they are in step, beside a link of the same loop that only sends and takes in what differs. They
 //!   take turns; the ratio is the median of the pairs' ratios.
-//! - `latency`: of a client of one of them, IAMAT after IAMAT, meanwhile and in a quiet herd.
+//! - `latency`: of a client of one of them, IAMAT after IAMAT, meanwhile and in a quiet herd. That server has the first core for
+//!   itself; its neighbour and the client share the last one, the client first (`chrt`), as neither would in truth be here.
 
 #![expect(clippy::print_stdout, reason = "the figures are what it is for")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
@@ -18,6 +20,7 @@ use proxy_herd::driver::Sockets;
 use proxy_herd::event_loop::{EventLoop, Loop, Protocol, Remote, Security, ServerSecurity, Transport};
 use proxy_herd::herd::name::ServerName;
 use proxy_herd::herd::node::{Effects, NeighbourId, Node, Origin};
+use proxy_herd::herd::repair::Repair;
 use proxy_herd::herd::timestamp::Timestamp;
 use proxy_herd::herd::topology::Topology;
 use proxy_herd::server::{Provider, Servers};
@@ -102,6 +105,12 @@ impl Host {
         let topology = topology.clone();
         let (sender, remote) = mpsc::channel();
         let thread = thread::spawn(move || {
+            if name == "A" {
+                pin(Place::First);
+            } else {
+                pin(Place::Last);
+                step_back();
+            }
             let name = ServerName::parse(name.as_bytes()).expect("a name");
             let provider = Provider::embedded().expect("a certificate");
             let servers = Servers::new(&topology, std::slice::from_ref(&name), provider, 7);
@@ -163,6 +172,7 @@ fn probe(server: SocketAddr) -> (Sender<()>, JoinHandle<Vec<(Instant, f64)>>) {
     let mut stream = TcpStream::connect(server).expect("it listens");
     stream.set_nodelay(true).expect("it is TCP");
     let thread = thread::spawn(move || {
+        pin(Place::Last);
         let (mut times, mut answer) = (Vec::new(), vec![0; 4096]);
         let mut due = Instant::now();
         for number in 0.. {
@@ -203,6 +213,7 @@ fn send_only() -> f64 {
         let listener = (place == 0).then(|| listener.try_clone().expect("descriptors"));
         let told = told.clone();
         thread::spawn(move || {
+            pin(if place == 0 { Place::First } else { Place::Last });
             let node = Node::new(ServerName::parse(b"A").expect("a name"), 7);
             let mut event_loop =
                 EventLoop::new(Heap { node, effects: Effects::new(), place }, Instant::now(), SystemTime::now());
@@ -303,6 +314,33 @@ impl Protocol<Heap> for Bare {
     }
 }
 
+/// A core.
+enum Place {
+    First,
+    Last,
+}
+
+/// Keeps this thread on a core, if the system lets it.
+fn pin(place: Place) {
+    let cores = core_affinity::get_core_ids().unwrap_or_default();
+    let core = match place {
+        Place::First => cores.first(),
+        Place::Last => cores.last(),
+    };
+    if let Some(core) = core {
+        core_affinity::set_for_current(*core);
+    }
+}
+
+/// Lets others on this core go before this thread, if the system has the means.
+fn step_back() {
+    let thread = std::fs::read_link("/proc/thread-self").ok();
+    if let Some(thread) = thread.as_ref().and_then(|path| path.file_name()) {
+        let chrt = Command::new("chrt").args(["--idle", "--pid", "0"]).arg(thread).stdout(Stdio::null()).status();
+        drop(chrt);
+    }
+}
+
 fn topology(clients: [SocketAddr; 2], peers: [SocketAddr; 2]) -> Topology {
     let text = format!(
         r#"{{ "herd": "bench", "links": [["A", "B"]], "servers": {{
@@ -329,13 +367,13 @@ fn spread(values: &mut [f64]) -> String {
 /// How many reports each side has that the other has not.
 const REPORTS: usize = 100_000;
 
-const ROUNDS: usize = 15;
+const ROUNDS: usize = 25;
 
 /// What a repair sends in a turn.
-const SLICE: usize = 16 * 1024;
+const SLICE: usize = Repair::SLICE;
 
 /// How often a client says where it is.
-const EVERY: Duration = Duration::from_micros(500);
+const EVERY: Duration = Duration::from_millis(1);
 
 /// How long it is watched before the repair begins.
 const QUIET: Duration = Duration::from_millis(500);

@@ -200,13 +200,14 @@ impl Sockets {
                 }
                 continue;
             }
-            match socket.stream.read(&mut self.buffer) {
+            let most = event_loop.read_size(id).min(READ);
+            match socket.stream.read(&mut self.buffer[..most]) {
                 Ok(0) => {
                     socket.readable = Readiness::Drained;
                     event_loop.received_eof(id);
                 }
                 Ok(count) => {
-                    if count < READ && socket.readable == Readiness::Ready {
+                    if count < most && socket.readable == Readiness::Ready {
                         socket.readable = Readiness::Drained;
                     } else {
                         self.queue_read(id);

@@ -24,6 +24,8 @@ pub(super) struct Connection {
     pub(super) flow: Flow,
     pub(super) deadline: Deadline,
     pub(super) rare: Box<Rare>,
+    /// How many bytes are read at once, at the most.
+    pub(super) read_size: u32,
     /// Somebody wants its protocol woken.
     pub(super) wake: bool,
     /// It stands in the list of those that have something to send.
@@ -170,6 +172,7 @@ impl Connection {
             flow: Flow::Free,
             deadline: Deadline::default(),
             rare: Box::default(),
+            read_size: u32::MAX,
             wake: false,
             dirty: false,
             unsettled: false,

@@ -428,6 +428,11 @@ impl<S> EventLoop<S> {
         self.hub.connection(id).is_some_and(Connection::wants_read)
     }
 
+    /// How many bytes to read from the socket in this turn, if the driver does not read less anyway.
+    pub fn read_size(&self, id: ConnId) -> usize {
+        self.hub.connection(id).map_or(usize::MAX, |connection| connection.read_size as usize)
+    }
+
     /// Whether to accept another connection from a listener. If not, a [`Request::Accept`] follows when it is.
     pub fn wants_accept(&self, id: ListenerId) -> bool {
         let listener = self.hub.listeners.get(id.index());

@@ -261,6 +261,14 @@ impl<S> Transport<'_, S> {
         self.connection().marks.limits()
     }
 
+    /// Has at most so many bytes read in a turn, at least 1: the driver's 64 KiB unless set. With less, others have their turn
+    /// sooner. asyncio: the constant `max_size`, 256 KiB.
+    pub fn set_read_size(&mut self, most: usize) {
+        if let Some(connection) = self.hub.live(self.id) {
+            connection.read_size = u32::try_from(most.max(1)).unwrap_or(u32::MAX);
+        }
+    }
+
     /// Ends the connection (`QuotaExceeded`) as soon as a write leaves more than `cap` bytes waiting, and more than the
     /// high-water mark, whoever wrote. There is no cap unless it is set. Not in asyncio, where a protocol that does not obey
     /// `pause_writing` fills the memory.

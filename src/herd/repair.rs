@@ -61,6 +61,10 @@ pub enum Heard {
 }
 
 impl Repair {
+    /// How many bytes each side says at once, about; and how many it should hear at once, so that whoever is served beside a repair
+    /// waits some tenths of a millisecond, and not a whole one.
+    pub const SLICE: usize = 8 * 1024;
+
     /// Begins a lesson; one that is under way counts no more. Appends the line that asks. `lesson` should be random.
     pub fn ask(&mut self, directory: &Directory, lesson: Lesson, text: &mut Vec<u8>) {
         DigestLine::Ask { lesson, digest: directory.digest() }.write(text);
@@ -101,7 +105,8 @@ impl Repair {
         self.learner.has_work() || self.teacher.has_work()
     }
 
-    /// Does a slice of what there is to do: appends lines, about 16 KiB at the most, or looks at some thousand reports.
+    /// Does a slice of what there is to do: appends lines, twice [`SLICE`](Self::SLICE) or little more
+    /// at the most, or looks at some thousand reports.
     pub fn work(&mut self, directory: &Directory, text: &mut Vec<u8>) {
         self.learner.work(directory, text);
         self.teacher.work(directory, text);
@@ -118,8 +123,5 @@ impl Repair {
         DigestLine::Again.write(text);
     }
 }
-
-/// About how many bytes of lines a slice has.
-const SLICE: usize = 16 * 1024;
 
 const MALFORMED: &str = "this DIGEST makes no sense here";

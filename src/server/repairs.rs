@@ -2,7 +2,7 @@
 //!
 //! - A lesson begins when a link comes up, every [`REPAIR_EVERY`], and when the neighbour says that it has dropped reports.
 //! - What there is to say leaves slice by slice, one in a turn, and waits while the neighbour does not read: so live reports
-//!   go on, and a repair adds little to what waits.
+//!   go on, and a repair adds little to what waits. What a neighbour teaches is read in small pieces, too.
 //! - A neighbour that *lags* (not even reports find room) is taught nothing; once it has read, it is told to ask again.
 //!
 //! What the lines mean, `herd::repair` knows.
@@ -148,6 +148,7 @@ pub(super) fn hear(
             // Out of step, some may have come on a connection before this one, and some in a lesson before this one.
             let (reports, news) = if *in_step { (sent, sent > 0) } else { (*came, true) };
             (*in_step, *came) = (true, 0);
+            read_at_once(event_loop, edge.connection, usize::MAX);
             *repaired += reports;
             if news {
                 let (id, who, known) = (edge.connection, &other.name, node.directory().len());
@@ -192,6 +193,7 @@ fn ask(event_loop: &mut Loop<'_, Servers>, servers: &mut Servers, edge: Edge) {
     exchange.waited = 0;
     let mut text = Vec::new();
     exchange.repair.ask(node.directory(), lesson, &mut text);
+    read_at_once(event_loop, edge.connection, Repair::SLICE);
     say(event_loop, name.as_str(), edge.connection, &text);
 }
 
@@ -231,6 +233,13 @@ fn slice(event_loop: &mut Loop<'_, Servers>, servers: &mut Servers, edge: Edge) 
     say(event_loop, name.as_str(), connection, &text);
     other.exchange.go_on(event_loop, edge);
     servers.leave_if_done(event_loop);
+}
+
+/// Has so much of what a neighbour says read in a turn: little while it teaches, so that others have their turn.
+fn read_at_once(event_loop: &mut Loop<'_, Servers>, id: ConnId, most: usize) {
+    if let Some(mut transport) = event_loop.transport(id) {
+        transport.set_read_size(most);
+    }
 }
 
 /// Writes lines of a repair, and logs them.

@@ -86,6 +86,35 @@ fn two_flooding_connections_alternate_and_a_thirds_single_line_waits_at_most_one
     });
 }
 
+#[test]
+fn a_connection_that_is_to_be_read_in_small_pieces_is() {
+    let pieces = |world: &mut dyn World| {
+        world.serve(|on, transport: &mut Transport<'_, Journal>, journal: &mut Journal| {
+            if let On::Data(data) = on {
+                // From the second piece on.
+                transport.set_read_size(SMALL);
+                let now = transport.event_loop().now();
+                journal.note("pieces", format!("{} at {now:?}", data.len()));
+            }
+        });
+        let client = world.connect();
+        world.quiet();
+        world.with("s1", |transport| transport.set_read_size(SMALL));
+        world.send(client, &bytes(10 * SMALL + 1));
+        world.quiet();
+        assert_eq!(world.journal().count_of("s1"), 10 * SMALL + 1, "nothing is lost");
+        let pieces = world.journal().of("pieces");
+        assert!(pieces.len() >= 11, "{pieces:#?}");
+        assert_eq!(BTreeSet::from_iter(&pieces).len(), pieces.len(), "one in a turn: {pieces:#?}");
+        let length = |piece: &String| piece.split(' ').next().and_then(|length| length.parse::<usize>().ok());
+        assert!(pieces.iter().all(|piece| length(piece) <= Some(SMALL)), "{pieces:#?}");
+    };
+    pieces(&mut Simulated::new(0, Weather::default()));
+    on_sockets(|world| pieces(world));
+}
+
+const SMALL: usize = 1000;
+
 /// The most bytes of one connection in a turn.
 const READ: usize = 64 * 1024;
 

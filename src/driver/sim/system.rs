@@ -147,7 +147,8 @@ impl System {
                 }
                 continue;
             }
-            match network.read(end, &mut self.buffer) {
+            let most = event_loop.read_size(id).min(READ);
+            match network.read(end, &mut self.buffer[..most]) {
                 Ok(0) => event_loop.received_eof(id),
                 Ok(count) => {
                     if network.is_readable(end) {

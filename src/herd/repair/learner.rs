@@ -2,7 +2,7 @@
 
 use super::line::{DigestLine, Lesson, Numbers};
 use super::parts::{Parts, Walk, is_shape, parts_for};
-use super::{Heard, MALFORMED, SLICE};
+use super::{Heard, MALFORMED, Repair};
 use crate::herd::directory::Directory;
 
 /// How far the lesson is.
@@ -84,7 +84,7 @@ impl Learner {
                 if more { Self::Summing { lesson, parts, walk } } else { Self::Telling { lesson, parts, next: 0 } }
             }
             Self::Telling { lesson, parts, mut next } => {
-                let (mut numbers, end) = (Vec::new(), text.len() + SLICE);
+                let (mut numbers, end) = (Vec::new(), text.len() + Repair::SLICE);
                 while next < parts.len() && text.len() < end {
                     let (bucket, sums) = parts.get(next);
                     numbers.clear();

@@ -110,4 +110,4 @@ const ABSENT: u32 = u32::MAX;
 const MOST_PARTS: usize = 256;
 
 /// How many entries are looked at in one go.
-const SEEN_AT_ONCE: usize = 4000;
+const SEEN_AT_ONCE: usize = 2000;

@@ -3,8 +3,8 @@
 use super::chosen::Chosen;
 use super::line::{DigestLine, Lesson, Numbers};
 use super::parts::{Parts, Walk, buckets_for, is_shape};
-use super::{MALFORMED, SLICE};
-use crate::herd::digest::Digest;
+use super::{MALFORMED, Repair};
+use crate::herd::digest::{Digest, Place};
 use crate::herd::directory::Directory;
 
 /// How far the lesson is.
@@ -36,8 +36,14 @@ pub(super) struct Told {
 /// What the learner may lack.
 pub(super) enum Lacks {
     Everything,
-    /// What is in the parts that are marked.
-    Parts(Parts, Vec<bool>),
+    /// What is in the parts that differ.
+    Some(Told),
+}
+
+impl Told {
+    fn differs(&self, lesson: Lesson, place: Place) -> bool {
+        self.ours.part(place).is_some_and(|part| lesson.cut(self.ours.sums()[part]) != self.theirs[part])
+    }
 }
 
 impl Teacher {
@@ -102,9 +108,7 @@ impl Teacher {
                 if walk.go_on(directory, |known| told.ours.add(&known)) {
                     Self::Comparing { lesson, told, walk }
                 } else {
-                    let pairs = told.ours.sums().iter().zip(&told.theirs);
-                    let differ = pairs.map(|(ours, theirs)| lesson.cut(*ours) != *theirs).collect();
-                    Self::choosing(lesson, Lacks::Parts(told.ours, differ))
+                    Self::choosing(lesson, Lacks::Some(told))
                 }
             }
             Self::Choosing { lesson, lacks, mut walk, mut chosen } => {
@@ -112,7 +116,7 @@ impl Teacher {
                 let more = walk.go_on(directory, |known| {
                     let lacking = match &lacks {
                         Lacks::Everything => true,
-                        Lacks::Parts(parts, marked) => parts.part(known.place()).is_some_and(|part| marked[part]),
+                        Lacks::Some(told) => told.differs(lesson, known.place()),
                     };
                     if lacking {
                         run.push(known.name());
@@ -136,7 +140,7 @@ impl Teacher {
 
     fn tell(directory: &Directory, lesson: Lesson, of: usize, first: usize, text: &mut Vec<u8>) -> Self {
         let (sums, count) = (directory.bucket_sums(of), directory.digest().count);
-        let (mut next, mut numbers, end) = (first, Vec::new(), text.len() + SLICE);
+        let (mut next, mut numbers, end) = (first, Vec::new(), text.len() + Repair::SLICE);
         while next < of && text.len() < end {
             let line = &sums[next..of.min(next + SUMS_PER_LINE)];
             numbers.clear();
@@ -149,7 +153,7 @@ impl Teacher {
 
     /// The newest first. What has changed since it was chosen is not sent: it was flooded.
     fn send(directory: &Directory, lesson: Lesson, mut chosen: Chosen, mut sent: u64, text: &mut Vec<u8>) -> Self {
-        let end = text.len() + SLICE;
+        let end = text.len() + Repair::SLICE;
         while text.len() < end {
             let Some(name) = chosen.pop() else {
                 DigestLine::Done { lesson, sent }.write(text);
