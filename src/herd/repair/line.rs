@@ -55,7 +55,7 @@ impl<'a> DigestLine<'a> {
             b"DONE" => Self::Done { lesson: rest.lesson()?, sent: rest.number()? },
             b"AGAIN" => Self::Again,
             lesson => {
-                let lesson = Lesson(number(lesson)?.try_into().ok()?);
+                let lesson = Numbers(lesson).lesson()?;
                 Self::Ask { lesson, digest: Digest { count: rest.number()?, sum: rest.number()? } }
             }
         };
@@ -99,8 +99,10 @@ impl<'a> Numbers<'a> {
             if !text.is_empty() {
                 text.push(b' ');
             }
-            let digits = number.checked_ilog(16).unwrap_or(0);
-            text.extend((0..=digits).rev().map(|place| DIGITS[(number >> (4 * place)) as usize & 15]));
+            let digits = (u64::BITS - (number | 1).leading_zeros()).div_ceil(4);
+            for place in (0..digits).rev() {
+                text.push(DIGITS[(number >> (4 * place)) as usize & 15]);
+            }
         }
         Self(text)
     }
@@ -113,8 +115,26 @@ impl<'a> Numbers<'a> {
         word
     }
 
+    /// The next word, if it is a number.
     fn number(&mut self) -> Option<u64> {
-        number(self.word())
+        let (mut number, mut digits) = (0, 0);
+        while let Some((digit, rest)) = self.0.split_first() {
+            let value = VALUES[usize::from(*digit)];
+            if value > 15 {
+                break;
+            }
+            // No zero leads, and no more digits than 64 bits have.
+            if digits == 16 || digits > 0 && number == 0 {
+                return None;
+            }
+            (number, digits, self.0) = (number << 4 | u64::from(value), digits + 1, rest);
+        }
+        match self.0 {
+            [] if digits > 0 => {}
+            [b' ', rest @ ..] if digits > 0 && !rest.is_empty() => self.0 = rest,
+            _ => return None,
+        }
+        Some(number)
     }
 
     fn lesson(&mut self) -> Option<Lesson> {
@@ -122,7 +142,7 @@ impl<'a> Numbers<'a> {
     }
 }
 
-/// `None` is what is no number.
+/// `None` is what is no number; nothing counts that follows it.
 impl Iterator for Numbers<'_> {
     type Item = Option<u64>;
 
@@ -131,23 +151,18 @@ impl Iterator for Numbers<'_> {
     }
 }
 
-fn number(word: &[u8]) -> Option<u64> {
-    if word.is_empty() || word.len() > 16 || word.len() > 1 && word[0] == b'0' {
-        return None;
-    }
-    let mut number = 0;
-    for digit in word {
-        let value = match digit {
-            b'0'..=b'9' => digit - b'0',
-            b'a'..=b'f' => digit - b'a' + 10,
-            _ => return None,
-        };
-        number = number << 4 | u64::from(value);
-    }
-    Some(number)
-}
-
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
+/// What each byte is worth as a digit; 16 if it is none.
+const VALUES: [u8; 256] = {
+    let mut values = [16; 256];
+    let mut value = 0;
+    while value < 16 {
+        values[DIGITS[value] as usize] = value as u8;
+        value += 1;
+    }
+    values
+};
 
 #[cfg(test)]
 mod tests {
@@ -176,8 +191,13 @@ mod tests {
         check(DigestLine::Done { lesson, sent: 12 }, "DONE ffffffff c");
         check(DigestLine::Again, "AGAIN");
         assert!(sums.eq([Some(0), Some(u64::MAX), Some(10)]));
-        assert!(Numbers(b"1  2").eq([Some(1), None, Some(2)]));
-        assert!(Numbers(b"1 02 x 3 ").eq([Some(1), None, None, None]));
+        let first_fault = |text: &'static [u8]| Numbers(text).position(|number| number.is_none());
+        assert_eq!(first_fault(b"1 02"), Some(1));
+        assert_eq!(first_fault(b"1 0 00"), Some(2));
+        assert_eq!(first_fault(b"1 2x 3"), Some(1));
+        assert_eq!(first_fault(b"1 3 "), Some(1));
+        assert_eq!(first_fault(b" 1"), Some(0));
+        assert_eq!(first_fault(b"ffffffffffffffff 10000000000000000"), Some(1));
     }
 
     #[test]
