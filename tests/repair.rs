@@ -36,6 +36,14 @@ impl End {
         self.directory.iter().map(|report| text(report.line())).collect()
     }
 
+    /// Begins a lesson; the line that asks.
+    fn ask(&mut self, lesson: u32) -> Vec<u8> {
+        let mut text = Vec::new();
+        self.repair.ask(Lesson(lesson));
+        self.repair.work(&self.directory, &mut text);
+        text
+    }
+
     fn hear(&mut self, line: &[u8]) {
         let Some(words) = line.strip_prefix(b"DIGEST ") else {
             self.came.push(text(line));
@@ -54,9 +62,7 @@ impl End {
 /// `meddle` may change what they hold.
 fn converse(ends: &mut [End; 2], lesson: u32, mut meddle: impl FnMut(usize, &mut [End; 2])) {
     for place in [0, 1] {
-        let mut text = Vec::new();
-        let End { directory, repair, .. } = &mut ends[place];
-        repair.ask(directory, Lesson(lesson + place as u32), &mut text);
+        let text = ends[place].ask(lesson + place as u32);
         say(ends, place, &text);
     }
     for round in 0.. {
@@ -148,8 +154,7 @@ proptest! {
         known in 0_u32..50,
     ) {
         let mut end = End::new(1, (0..known).map(|client| line(client, 1)));
-        let mut said = Vec::new();
-        end.repair.ask(&end.directory, Lesson(1), &mut said);
+        let mut said = end.ask(1);
         for line in lines {
             let _ = end.repair.hear(&end.directory, line.trim_start().as_bytes());
             for _ in 0..10 {
@@ -233,8 +238,7 @@ fn an_interrupted_lesson_is_forgotten_and_the_next_one_repairs() {
 #[test]
 fn lines_of_another_lesson_are_let_pass() {
     let mut end = End::new(1, [line(1, 1)]);
-    let mut text = Vec::new();
-    end.repair.ask(&end.directory, Lesson(7), &mut text);
+    end.ask(7);
     for stale in ["SAME 6", "DONE 6 1", "BUCKETS 6 1 4 0 1 2 3 4", "PARTS 6 0 1 2", "END 6"] {
         assert_eq!(end.repair.hear(&end.directory, stale.as_bytes()), Ok(Heard::Nothing), "{stale}");
     }
@@ -245,7 +249,7 @@ fn lines_of_another_lesson_are_let_pass() {
 fn a_teacher_and_a_learner_are_held_to_the_form() {
     let refused = |lines: &[&str]| {
         let mut end = End::new(1, (0..100).map(|client| line(client, 1)));
-        end.repair.ask(&end.directory, Lesson(7), &mut Vec::new());
+        end.ask(7);
         let mut outcome = Ok(Heard::Nothing);
         for words in lines {
             assert_eq!(outcome, Ok(Heard::Nothing), "{words} is the last of {lines:?}");
@@ -255,7 +259,7 @@ fn a_teacher_and_a_learner_are_held_to_the_form() {
         assert_eq!(outcome, Err("this DIGEST makes no sense here"), "{lines:?}");
     };
     let mut most = End::new(1, [line(1, 1)]);
-    most.repair.ask(&most.directory, Lesson(7), &mut Vec::new());
+    most.ask(7);
     assert_eq!(most.repair.hear(&most.directory, b"BUCKETS 7 ffffffffffffffff 4 0 1 2 3 4"), Ok(Heard::Nothing));
     assert_eq!(most.repair.hear(&most.directory, b"6 ffffffffffffffff 1"), Ok(Heard::Nothing));
     (0..10).for_each(|_| most.repair.work(&most.directory, &mut Vec::new()));

@@ -65,10 +65,10 @@ impl Repair {
     /// waits some tenths of a millisecond, and not a whole one.
     pub const SLICE: usize = 8 * 1024;
 
-    /// Begins a lesson; one that is under way counts no more. Appends the line that asks. `lesson` should be random.
-    pub fn ask(&mut self, directory: &Directory, lesson: Lesson, text: &mut Vec<u8>) {
-        DigestLine::Ask { lesson, digest: directory.digest() }.write(text);
-        self.learner = Learner::asked(lesson);
+    /// Begins a lesson; one that is under way counts no more. [`work`](Self::work) says the line that asks, what we hold by then in
+    /// it. `lesson` should be random.
+    pub fn ask(&mut self, lesson: Lesson) {
+        self.learner = Learner::Asking { lesson };
     }
 
     /// Whether we are waiting for what a neighbour sends, or for the end of it.

@@ -182,19 +182,17 @@ pub(super) fn caught_up(event_loop: &mut Loop<'_, Servers>, servers: &mut Server
     }
 }
 
-/// Begins a lesson.
+/// Begins a lesson, as soon as the neighbour reads.
 fn ask(event_loop: &mut Loop<'_, Servers>, servers: &mut Servers, edge: Edge) {
     if !Rule::Repair.holds() {
         return;
     }
     let lesson = Lesson(servers.dice.u32(..));
-    let Server { name, node, links, .. } = servers.server(edge.server);
-    let exchange = &mut links.get_mut(edge.neighbour).exchange;
+    let exchange = &mut servers.server(edge.server).links.get_mut(edge.neighbour).exchange;
     exchange.waited = 0;
-    let mut text = Vec::new();
-    exchange.repair.ask(node.directory(), lesson, &mut text);
+    exchange.repair.ask(lesson);
+    exchange.go_on(event_loop, edge);
     read_at_once(event_loop, edge.connection, Repair::SLICE);
-    say(event_loop, name.as_str(), edge.connection, &text);
 }
 
 /// Compares again after [`REPAIR_EVERY`], as long as this is the link, and unless a lesson is under way.
@@ -204,10 +202,10 @@ fn look_again(event_loop: &mut Loop<'_, Servers>, edge: Edge) {
         if other.link.connection() != Some(edge.connection) {
             return;
         }
-        let Exchange { repair, flow, waited, .. } = &mut other.exchange;
+        let Exchange { repair, waited, .. } = &mut other.exchange;
         *waited += 1;
         let busy = repair.is_learning() && *waited < REPAIR_PATIENCE;
-        if !busy && matches!(flow, Flow::Resting | Flow::Due(_)) {
+        if !busy {
             ask(event_loop, servers, edge);
         }
         look_again(event_loop, edge);

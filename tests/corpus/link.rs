@@ -103,7 +103,8 @@ fn check_agreement(reports: &[Report<'_>]) {
 /// With a server that has asked for a lesson: what it says in a slice is little, and has an end.
 fn check_repair(lines: &[&[u8]]) {
     let (mut directory, mut repair, mut text) = (Directory::new(3), Repair::default(), Vec::new());
-    repair.ask(&directory, LESSON, &mut text);
+    repair.ask(LESSON);
+    repair.work(&directory, &mut text);
     for line in lines {
         match LinkLine::parse(line) {
             LinkLine::Digest(words) => {

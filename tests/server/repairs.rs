@@ -208,6 +208,37 @@ fn a_minute_without_reading_costs_the_cap_at_most() {
     agree(&mut world, 5_000);
 }
 
+/// Whatever it asks meanwhile; and once it reads, it gets the last of its answers.
+#[test]
+fn questions_of_one_who_does_not_read_cost_the_cap_at_most() {
+    let check = |question: &str, answer: &str| {
+        let mut world = herd(Weather::default());
+        let hands = world.host("Hands");
+        world.sim.crash(hands, Crash::Killed);
+        let guest = come(&mut world);
+        world.sim.send(guest, b"HERD 1 goloman Hands 0.1.0\n");
+        world.pass(MOMENT);
+        world.sim.stop_reading(guest);
+        for _ in 0..50 {
+            world.sim.send(guest, question.repeat(2_000).as_bytes());
+            world.pass(MOMENT);
+        }
+        assert!(status(&world, "Goloman", "Hands").is_up);
+        world.sim.go_on_reading(guest);
+        world.pass(Duration::from_secs(1));
+        let heard = String::from_utf8(world.sim.take_received(guest)).expect("text");
+        assert!(heard.len() <= PEER_WRITE_CAP, "{question:?}: {} bytes waited", heard.len());
+        world.sim.send(guest, question.as_bytes());
+        world.pass(MOMENT);
+        let heard = String::from_utf8(world.sim.take_received(guest)).expect("text");
+        assert!(heard.starts_with(answer), "{question:?}: {heard}");
+    };
+    check("PING\n", "PONG\n");
+    check("DIGEST AGAIN\n", "DIGEST ");
+    check("DIGEST 7 0 0\n", "DIGEST SAME 7\n");
+    check("DIGEST 7 1 1\n", "DIGEST DONE 7 0\n");
+}
+
 /// The number of the lesson that a guest is asked for.
 fn question(world: &mut Simulated, guest: ClientId) -> String {
     let heard = String::from_utf8(world.sim.take_received(guest)).expect("text");

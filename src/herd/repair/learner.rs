@@ -11,6 +11,8 @@ pub(super) enum Learner {
     /// There is none.
     #[default]
     Idle,
+    /// We want to know, and have not said so.
+    Asking { lesson: Lesson },
     /// The teacher's buckets are wanted; these have come.
     Asked { lesson: Lesson, of: usize, sums: Vec<u64> },
     /// The parts of our buckets that differ are being summed up.
@@ -22,10 +24,6 @@ pub(super) enum Learner {
 }
 
 impl Learner {
-    pub(super) fn asked(lesson: Lesson) -> Self {
-        Self::Asked { lesson, of: 0, sums: Vec::new() }
-    }
-
     /// Some of the teacher's buckets. Those of another lesson are let pass.
     pub(super) fn hear(
         &mut self,
@@ -74,11 +72,15 @@ impl Learner {
     }
 
     pub(super) fn has_work(&self) -> bool {
-        matches!(self, Self::Summing { .. } | Self::Telling { .. })
+        matches!(self, Self::Asking { .. } | Self::Summing { .. } | Self::Telling { .. })
     }
 
     pub(super) fn work(&mut self, directory: &Directory, text: &mut Vec<u8>) {
         *self = match std::mem::take(self) {
+            Self::Asking { lesson } => {
+                DigestLine::Ask { lesson, digest: directory.digest() }.write(text);
+                Self::Asked { lesson, of: 0, sums: Vec::new() }
+            }
             Self::Summing { lesson, mut parts, mut walk } => {
                 let more = parts.len() > 0 && walk.go_on(directory, |known| parts.add(&known));
                 if more { Self::Summing { lesson, parts, walk } } else { Self::Telling { lesson, parts, next: 0 } }
