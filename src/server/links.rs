@@ -54,7 +54,8 @@ pub struct LinkStatus {
     pub is_up: bool,
     /// Whether the neighbour does not keep up, so that reports to it are dropped.
     pub is_lagging: bool,
-    /// Whether this server has learnt all that the neighbour held, since the link came up or reports were last dropped.
+    /// Whether this server has learnt all that the neighbour held, since the link came up or the neighbour
+    /// last said that it had dropped reports.
     pub is_in_step: bool,
     /// How many reports came that had been missing, as the link had been down, or did not keep up.
     pub repaired: u64,

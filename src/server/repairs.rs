@@ -46,16 +46,18 @@ enum Flow {
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub(super) struct Figures {
     pub(super) in_step: bool,
-    /// Reports that came and were news while it was not in step.
+    /// Reports that came and were news since it was in step, or since the lesson was asked for that found more.
     came: u64,
     pub(super) repaired: u64,
     pub(super) dropped: u64,
 }
 
 impl Figures {
-    /// The link is lost.
+    /// The link is lost or made anew, or the neighbour has dropped reports. What came out of step goes on counting.
     pub(super) fn lose_step(&mut self) {
-        (self.in_step, self.came) = (false, 0);
+        if self.in_step {
+            (self.in_step, self.came) = (false, 0);
+        }
     }
 }
 
@@ -82,7 +84,6 @@ impl Exchange {
             log::warn!(target: name, "{id} does not keep up: reports to it are dropped until it has read, then repaired");
             self.stop(&mut transport.event_loop());
             self.flow = Flow::Lagging;
-            self.figures.in_step = false;
             self.repair.interrupt();
             // A task waits for room only if it knows that there is none.
             transport.event_loop().wake(id);
@@ -92,7 +93,7 @@ impl Exchange {
 
     /// A report has come that was news.
     pub(super) fn learnt(&mut self) {
-        self.figures.came += u64::from(!self.figures.in_step);
+        self.figures.came += 1;
     }
 
     fn stop(&mut self, event_loop: &mut Loop<'_, Servers>) {
@@ -123,7 +124,7 @@ pub(super) fn begin(event_loop: &mut Loop<'_, Servers>, servers: &mut Servers, e
     exchange.stop(event_loop);
     exchange.repair = Repair::default();
     exchange.owes = Rule::Repair.holds();
-    exchange.figures.in_step = false;
+    exchange.figures.lose_step();
     ask(event_loop, servers, edge);
     look_again(event_loop, edge);
 }
@@ -142,15 +143,20 @@ pub(super) fn hear(
     }
     match other.exchange.repair.hear(node.directory(), words)? {
         Heard::Nothing => other.exchange.go_on(event_loop, edge),
-        Heard::Again => ask(event_loop, servers, edge),
+        Heard::Again => {
+            other.exchange.figures.lose_step();
+            ask(event_loop, servers, edge);
+        }
         Heard::InStep(sent) => {
             let Figures { in_step, came, repaired, .. } = &mut other.exchange.figures;
-            // Out of step, some may have come on a connection before this one, and some in a lesson before this one.
-            let (reports, news) = if *in_step { (sent, sent > 0) } else { (*came, true) };
-            (*in_step, *came) = (true, 0);
+            // In step, most of what has come was flooded, and some of what was sent was known. Out of step, some may have come on a
+            // connection before this one, and some in a lesson before this one.
+            let was_in_step = std::mem::replace(in_step, true);
+            let reports = if was_in_step { sent.min(*came) } else { *came };
+            *came = 0;
             read_at_once(event_loop, edge.connection, usize::MAX);
             *repaired += reports;
-            if news {
+            if !was_in_step || reports > 0 {
                 let (id, who, known) = (edge.connection, &other.name, node.directory().len());
                 log::info!(target: name.as_str(), "{id} is in step with {who}: {reports} reports had been missing, {known} clients are known");
             }
@@ -190,6 +196,9 @@ fn ask(event_loop: &mut Loop<'_, Servers>, servers: &mut Servers, edge: Edge) {
     let lesson = Lesson(servers.dice.u32(..));
     let exchange = &mut servers.server(edge.server).links.get_mut(edge.neighbour).exchange;
     exchange.waited = 0;
+    if exchange.figures.in_step {
+        exchange.figures.came = 0;
+    }
     exchange.repair.ask(lesson);
     exchange.go_on(event_loop, edge);
     read_at_once(event_loop, edge.connection, Repair::SLICE);

@@ -239,6 +239,67 @@ fn questions_of_one_who_does_not_read_cost_the_cap_at_most() {
     check("DIGEST 7 1 1\n", "DIGEST DONE 7 0\n");
 }
 
+/// What a lesson brings twice was not missing; nor was what was flooded between two lessons.
+#[test]
+fn only_what_was_missing_counts_as_repaired() {
+    let mut world = herd(Weather::default());
+    let hands = world.host("Hands");
+    world.sim.crash(hands, Crash::Killed);
+    world.until("the link is lost", |world| world.links_up("Goloman") == 2);
+    let guest = come(&mut world);
+    world.sim.send(guest, b"HERD 1 goloman Hands 0.1.0\n");
+    world.pass(MOMENT);
+    let lesson = question(&mut world, guest);
+    let line = |stamp: u32| format!("AT Hands +0.000000000 k +1+1 {stamp}\n");
+    world.sim.send(guest, format!("DIGEST SAME {lesson}\n{}", line(5)).as_bytes());
+    let mut teach = |says: &dyn Fn(&str) -> String, repaired: u64| {
+        for _ in 0..REPAIR_EVERY.as_secs() {
+            world.sim.send(guest, b"PONG\n");
+            world.pass(Duration::from_secs(1));
+        }
+        let lesson = question(&mut world, guest);
+        world.sim.send(guest, says(&lesson).as_bytes());
+        world.pass(MOMENT);
+        let link = status(&world, "Goloman", "Hands");
+        assert_eq!((link.is_in_step, link.repaired), (true, repaired));
+    };
+    teach(&|lesson| format!("{}DIGEST DONE {lesson} 1\n", line(5)), 0);
+    teach(&|lesson| format!("{}DIGEST DONE {lesson} 1\n", line(6)), 1);
+    teach(&|lesson| format!("{}{}DIGEST DONE {lesson} 1\n", line(7), line(7)), 2);
+}
+
+/// Who drops reports has missed nothing; who is told so is out of step until it has learnt them.
+#[test]
+fn whose_reports_were_dropped_is_out_of_step() {
+    let mut world = herd(Weather::default());
+    let hands = world.host("Hands");
+    world.sim.crash(hands, Crash::Killed);
+    world.until("the link is lost", |world| world.links_up("Goloman") == 2);
+    let guest = come(&mut world);
+    world.sim.send(guest, b"HERD 1 goloman Hands 0.1.0\n");
+    world.pass(MOMENT);
+    let lesson = question(&mut world, guest);
+    world.sim.send(guest, format!("DIGEST SAME {lesson}\n").as_bytes());
+    world.pass(MOMENT);
+    world.sim.stop_reading(guest);
+    for second in 0..30 {
+        report(&mut world, "Goloman", "k", 1_000, second);
+    }
+    let link = status(&world, "Goloman", "Hands");
+    assert!(link.is_lagging && link.is_in_step, "{link:?}");
+    world.sim.go_on_reading(guest);
+    world.pass(Duration::from_secs(1));
+    world.sim.take_received(guest);
+    world.sim.send(guest, b"DIGEST AGAIN\n");
+    world.pass(MOMENT);
+    assert!(!status(&world, "Goloman", "Hands").is_in_step);
+    let lesson = question(&mut world, guest);
+    world.sim.send(guest, format!("AT Hands +0.000000000 dropped +1+1 5\nDIGEST DONE {lesson} 1\n").as_bytes());
+    world.pass(MOMENT);
+    let link = status(&world, "Goloman", "Hands");
+    assert_eq!((link.is_in_step, link.repaired), (true, 1));
+}
+
 /// The number of the lesson that a guest is asked for.
 fn question(world: &mut Simulated, guest: ClientId) -> String {
     let heard = String::from_utf8(world.sim.take_received(guest)).expect("text");
