@@ -252,7 +252,7 @@ impl Contact {
         }
         log::info!(target: own.as_str(), "{id} is the link to {who} (version {})", Escaped(hello.software));
         if let Joined::Instead(old) = joined {
-            neighbours::retire(event_loop, own.as_str(), old, DUPLICATE);
+            neighbours::retire(event_loop, server, neighbour, old, DUPLICATE);
         }
         repairs::begin(event_loop, servers, Edge { server: self.server, neighbour, connection: id });
         Ok(neighbour)

@@ -24,6 +24,8 @@ pub(super) struct Neighbour {
     pub(super) name: ServerName,
     pub(super) address: SocketAddr,
     pub(super) link: Link,
+    /// What led to it before and has to be ended by it: see `neighbours`.
+    pub(super) retired: Option<ConnId>,
     /// How often it was lost or not reached since the link last proved good: a HERD alone proves nothing, as an ERR may
     /// follow it.
     failures: u32,
@@ -260,6 +262,7 @@ impl Neighbour {
             name,
             address,
             link: Link::Down,
+            retired: None,
             failures: 0,
             complaint: String::new(),
             exchange: Exchange::default(),

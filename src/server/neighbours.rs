@@ -1,7 +1,7 @@
 //! What a server does about its neighbours: it dials them, for ever, floods reports, and lets go of links it does not need.
 //!
 //! - A link that is *retired* is told ERR and ended by the neighbour; what it had sent before is taken in, so that no report
-//!   is lost. It has a while for that.
+//!   is lost. It has a while for that, unless another one is retired meanwhile: a neighbour never has more than two connections.
 //! - A neighbour that does not keep up (its write buffer is full) is not queued for: reports to it are dropped until it has
 //!   caught up, then repaired (`repairs`).
 //! - A lost link is dialled again for ever; that a neighbour is down is said once, not every second.
@@ -47,7 +47,7 @@ pub(super) fn set(
         }
         match (change.old, change.kind) {
             (Link::Up { connection, .. }, ChangeKind::Moved) => {
-                retire(event_loop, name, connection, "the topology has another address");
+                retire(event_loop, server, change.neighbour, connection, "the topology has another address");
             }
             (Link::Up { connection, .. }, _) => {
                 if let Some(mut old) = event_loop.transport(connection) {
@@ -86,8 +86,19 @@ pub(super) fn flood(event_loop: &mut Loop<'_, Servers>, server: &mut Server, lin
 }
 
 /// Tells the neighbour why a connection is no longer wanted; what it sent before it ends it is taken in.
-pub(super) fn retire(event_loop: &mut Loop<'_, Servers>, name: &str, id: ConnId, why: &str) {
+pub(super) fn retire(
+    event_loop: &mut Loop<'_, Servers>,
+    server: &mut Server,
+    neighbour: NeighbourId,
+    id: ConnId,
+    why: &str,
+) {
+    let before = server.links.get_mut(neighbour).retired.replace(id);
+    if let Some(mut older) = before.and_then(|older| event_loop.transport(older)) {
+        older.abort();
+    }
     let Some(mut old) = event_loop.transport(id) else { return };
+    let name = server.name.as_str();
     log::info!(target: name, "{id} is retired: {why}");
     old.write(&err(name, id, why));
     event_loop.call_later(RETIRED_TIME, move |event_loop, _| {

@@ -300,6 +300,25 @@ fn whose_reports_were_dropped_is_out_of_step() {
     assert_eq!((link.is_in_step, link.repaired), (true, 1));
 }
 
+/// Of the connections of one neighbour at most two are open: the link, and the one before it.
+#[test]
+fn who_comes_again_and_again_keeps_few_connections() {
+    let mut world = herd(Weather::default());
+    let hands = world.host("Hands");
+    world.sim.crash(hands, Crash::Killed);
+    world.until("the link is lost", |world| world.links_up("Goloman") == 2);
+    let guests: Vec<_> = (0..10)
+        .map(|_| {
+            let guest = come(&mut world);
+            world.sim.send(guest, b"HERD 1 goloman Hands 0.1.0\n");
+            world.pass(MOMENT);
+            guest
+        })
+        .collect();
+    let open = guests.iter().filter(|guest| world.sim.ending(**guest).is_none()).count();
+    assert_eq!(open, 2);
+}
+
 /// The number of the lesson that a guest is asked for.
 fn question(world: &mut Simulated, guest: ClientId) -> String {
     let heard = String::from_utf8(world.sim.take_received(guest)).expect("text");
