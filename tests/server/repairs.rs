@@ -319,6 +319,24 @@ fn who_comes_again_and_again_keeps_few_connections() {
     assert_eq!(open, 2);
 }
 
+/// Who stops in the middle of a lesson that it gives first gives it: nobody else may hold what is in it.
+#[test]
+fn a_lesson_is_given_before_the_teacher_stops() {
+    let mut world = herd(Weather::default());
+    let (holiday, welsh) = (world.host("Holiday"), world.host("Welsh"));
+    world.sim.cut(holiday, welsh);
+    world.until("the link is gone", |world| world.links_up("Welsh") == 0 && world.links_up("Holiday") == 2);
+    report(&mut world, "Welsh", "w", 20_000, 6);
+    world.sim.heal(holiday, welsh);
+    let learnt = |servers: &Servers| servers.node(&name("Holiday")).expect("it runs here").directory().len();
+    assert!(world.sim.run_until(Duration::from_secs(3), |sim| learnt(sim.state(holiday)) > 100), "it should begin");
+    assert!(known(&world, "Holiday") < 15_000);
+    world.sim.enter(welsh, |event_loop, servers| servers.drain(event_loop));
+    world.pass(Duration::from_secs(4));
+    assert_eq!(known(&world, "Holiday"), 20_000);
+    assert!(!world.sim.is_running(welsh), "it should have stopped");
+}
+
 /// The number of the lesson that a guest is asked for.
 fn question(world: &mut Simulated, guest: ClientId) -> String {
     let heard = String::from_utf8(world.sim.take_received(guest)).expect("text");
