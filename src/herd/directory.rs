@@ -90,8 +90,8 @@ impl Directory {
         let key = self.keys.key(report.client());
         match self.shards[key.shard()].find_mut(key, report.client()) {
             Some((entry, _)) if !replaces(entry) => return Merged::Stale,
-            Some((entry, oldest)) => {
-                oldest.went(entry.timestamp);
+            Some((entry, least)) => {
+                least.goes(entry);
                 self.sums.take_away(entry.place, entry.line_hash);
                 entry.replace(report);
                 self.sums.add(entry.place, entry.line_hash);
@@ -103,8 +103,8 @@ impl Directory {
                 let entry = Entry::new(key, Place::of(report.client()), report);
                 self.sums.add(entry.place, entry.line_hash);
                 self.count += 1;
-                if self.shards[key.shard()].insert(entry) {
-                    self.elders.note(report.timestamp(), key.shard(), &self.shards);
+                if let Some(bound) = self.shards[key.shard()].insert(entry) {
+                    self.elders.note(bound, key.shard(), &self.shards);
                 }
             }
         }
@@ -146,13 +146,13 @@ impl Directory {
         let Some(horizon) = *horizon else { return false };
         for place in *unswept..*unswept + SWEPT_AT_ONCE {
             let shard = &mut shards[place];
-            if shard.oldest().bound().is_some_and(|bound| bound < horizon) {
+            if shard.bound().is_some_and(|bound| bound.timestamp < horizon) {
                 shard.remove_before(horizon, |entry| {
                     sums.take_away(entry.place, entry.line_hash);
                     *count -= 1;
                 });
-                if let Some(oldest) = shard.measure() {
-                    elders.note(oldest, place, shards);
+                if let Some(bound) = shard.measure() {
+                    elders.note(bound, place, shards);
                 }
             }
         }
@@ -188,16 +188,13 @@ impl Directory {
     /// Removes the least report of all for `report`; false if that is less itself.
     fn make_room(&mut self, report: &Report<'_>) -> bool {
         let Some((place, least)) = self.elders.least(&mut self.shards, report) else { return false };
-        if *report < least {
-            return false;
-        }
-        let (key, client) = (self.keys.key(least.client()), least.client().to_vec());
+        let client = least.report().client();
         let shard = &mut self.shards[place];
-        let entry = shard.remove(key, &client).expect("it was found there");
+        let entry = shard.remove(self.keys.key(client), client).expect("it was found there");
         self.sums.take_away(entry.place, entry.line_hash);
         self.count -= 1;
-        if let Some(oldest) = shard.measure() {
-            self.elders.note(oldest, place, &self.shards);
+        if let Some(bound) = shard.measure() {
+            self.elders.note(bound, place, &self.shards);
         }
         true
     }

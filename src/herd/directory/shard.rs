@@ -1,4 +1,7 @@
-//! One of the small tables of a [`Directory`](super::Directory), and the oldest of its reports.
+//! One of the small tables of a [`Directory`](super::Directory), and the least of its reports.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
 
 use hashbrown::HashTable;
 
@@ -10,28 +13,59 @@ use crate::herd::timestamp::Timestamp;
 #[derive(Default)]
 pub(super) struct Shard {
     entries: HashTable<Entry>,
-    oldest: Oldest,
+    least: Least,
 }
 
-/// What is known of the oldest timestamp of a shard.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
-pub(super) enum Oldest {
+/// What is known of the least report of a shard.
+#[derive(Default)]
+pub(super) enum Least {
     /// There are no reports.
     #[default]
     None,
-    /// There is a report of this time, and none older.
-    Is(Timestamp),
-    /// None is older.
-    NotBefore(Timestamp),
+    /// It is this.
+    Is(Bound),
+    /// None is less than this, which is there no more.
+    NotBefore(Bound),
 }
 
-impl Oldest {
-    /// No report of the shard is older.
-    pub(super) fn bound(self) -> Option<Timestamp> {
-        match self {
-            Self::None => None,
-            Self::Is(bound) | Self::NotBefore(bound) => Some(bound),
+impl Least {
+    /// A report is about to go.
+    pub(super) fn goes(&mut self, entry: &Entry) {
+        if let Self::Is(bound) = self
+            && bound.timestamp == entry.timestamp
+            && *bound.line == *entry.line()
+        {
+            *self = Self::NotBefore(bound.clone());
         }
+    }
+}
+
+/// A report that is, or was, the least of a shard. Ordered as reports are; copied cheaply.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Bound {
+    pub(super) timestamp: Timestamp,
+    line: Arc<[u8]>,
+}
+
+impl Bound {
+    fn of(entry: &Entry) -> Self {
+        Self { timestamp: entry.timestamp, line: entry.line().into() }
+    }
+
+    pub(super) fn report(&self) -> Report<'_> {
+        Report::parse(&self.line).expect("only lines of reports are stored")
+    }
+}
+
+impl Ord for Bound {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.timestamp.cmp(&other.timestamp).then_with(|| self.report().cmp(&other.report()))
+    }
+}
+
+impl PartialOrd for Bound {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
@@ -40,8 +74,12 @@ impl Shard {
         self.entries.iter()
     }
 
-    pub(super) fn oldest(&self) -> Oldest {
-        self.oldest
+    /// No report of the shard is less.
+    pub(super) fn bound(&self) -> Option<&Bound> {
+        match &self.least {
+            Least::None => None,
+            Least::Is(bound) | Least::NotBefore(bound) => Some(bound),
+        }
     }
 
     pub(super) fn find(&self, key: Key, client: &[u8]) -> Option<&Entry> {
@@ -53,56 +91,47 @@ impl Shard {
         self.entries.iter_hash(key.spread()).filter(move |entry| entry.key == key)
     }
 
-    /// The entry, and what is known of the oldest, which is to be told what [went](Oldest::went).
-    pub(super) fn find_mut(&mut self, key: Key, client: &[u8]) -> Option<(&mut Entry, &mut Oldest)> {
+    /// The entry, and what is known of the least, which is to be told what [goes](Least::goes).
+    pub(super) fn find_mut(&mut self, key: Key, client: &[u8]) -> Option<(&mut Entry, &mut Least)> {
         let entry = self.entries.find_mut(key.spread(), |entry| entry.is(key, client))?;
-        Some((entry, &mut self.oldest))
+        Some((entry, &mut self.least))
     }
 
-    /// Adds a client; true if its report is older than all of the shard were.
-    pub(super) fn insert(&mut self, entry: Entry) -> bool {
-        let timestamp = entry.timestamp;
-        self.entries.insert_unique(entry.key.spread(), entry, |entry| entry.key.spread());
-        let is_older = self.oldest.bound().is_none_or(|bound| timestamp < bound);
-        if is_older {
-            self.oldest = Oldest::Is(timestamp);
+    /// Adds a client; if its report is less than all of the shard were, it is the bound from now on.
+    pub(super) fn insert(&mut self, entry: Entry) -> Option<Bound> {
+        let is_less = |bound: &Bound| match entry.timestamp.cmp(&bound.timestamp) {
+            Ordering::Equal => entry.report() < bound.report(),
+            order => order.is_lt(),
+        };
+        let bound = self.bound().is_none_or(is_less).then(|| Bound::of(&entry));
+        if let Some(bound) = &bound {
+            self.least = Least::Is(bound.clone());
         }
-        is_older
+        self.entries.insert_unique(entry.key.spread(), entry, |entry| entry.key.spread());
+        bound
     }
 
     pub(super) fn remove(&mut self, key: Key, client: &[u8]) -> Option<Entry> {
         let slot = self.entries.find_entry(key.spread(), |entry| entry.is(key, client)).ok()?;
         let (entry, _) = slot.remove();
-        self.oldest.went(entry.timestamp);
+        self.least.goes(&entry);
         Some(entry)
     }
 
     /// Removes all reports from before `horizon`.
     pub(super) fn remove_before(&mut self, horizon: Timestamp, mut removed: impl FnMut(&Entry)) {
         self.entries.extract_if(|entry| entry.timestamp < horizon).for_each(|entry| removed(&entry));
-        self.oldest = self.oldest.bound().map_or(Oldest::None, Oldest::NotBefore);
+        self.least = self.bound().cloned().map_or(Least::None, Least::NotBefore);
     }
 
-    /// Finds out what the oldest timestamp is.
-    pub(super) fn measure(&mut self) -> Option<Timestamp> {
-        if !matches!(self.oldest, Oldest::Is(_)) {
-            let oldest = self.entries.iter().map(|entry| entry.timestamp).min();
-            self.oldest = oldest.map_or(Oldest::None, Oldest::Is);
+    /// Finds out which report is the least.
+    pub(super) fn measure(&mut self) -> Option<Bound> {
+        if !matches!(self.least, Least::Is(_)) {
+            let by_report = |one: &&Entry, other: &&Entry| {
+                one.timestamp.cmp(&other.timestamp).then_with(|| one.report().cmp(&other.report()))
+            };
+            self.least = self.entries.iter().min_by(by_report).map_or(Least::None, |entry| Least::Is(Bound::of(entry)));
         }
-        self.oldest.bound()
-    }
-
-    /// The least of the reports of this time.
-    pub(super) fn least_of(&self, timestamp: Timestamp) -> Option<Report<'_>> {
-        self.entries.iter().filter(|entry| entry.timestamp == timestamp).map(Entry::report).min()
-    }
-}
-
-impl Oldest {
-    /// A report of this time is there no more.
-    pub(super) fn went(&mut self, timestamp: Timestamp) {
-        if *self == Self::Is(timestamp) {
-            *self = Self::NotBefore(timestamp);
-        }
+        self.bound().cloned()
     }
 }
