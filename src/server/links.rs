@@ -138,8 +138,9 @@ impl Links {
             };
             let old = neighbour.link;
             let violations = neighbour.violations;
+            let exchange = neighbour.exchange.begin_anew();
             let same = Neighbour::new(neighbour.name.clone(), address.unwrap_or(neighbour.address));
-            *neighbour = Neighbour { link, violations, ..same };
+            *neighbour = Neighbour { link, violations, exchange, ..same };
             changes.push(Change { neighbour: id, kind, old });
         }
         for (name, address) in new {
@@ -397,5 +398,21 @@ mod tests {
         check(&[("Hill", 2)], &[]);
         check(&[("Hill", 3), ("Welsh", 4)], &[(0, ChangeKind::New, Link::Former), (1, ChangeKind::Moved, Link::Down)]);
         assert_eq!(links.get(ONLY).address, address(4));
+    }
+
+    #[test]
+    fn what_was_counted_stays_when_a_neighbour_moves_goes_or_comes_back() {
+        let mut links = links("Ball", "Welsh");
+        let figures = &mut links.get_mut(ONLY).exchange.figures;
+        (figures.in_step, figures.repaired, figures.dropped) = (true, 2, 3);
+        links.violate(ONLY, Instant::now());
+        for address in [Some(2), None, Some(2)] {
+            let welsh = links.get(ONLY).name.clone();
+            links.set(address.map(|port| (welsh, SocketAddr::from(([127, 0, 0, 1], port)))));
+            for status in links.status() {
+                let counted = (status.is_in_step, status.repaired, status.dropped, status.violations);
+                assert_eq!(counted, (false, 2, 3, 1));
+            }
+        }
     }
 }

@@ -62,6 +62,13 @@ impl Figures {
 }
 
 impl Exchange {
+    /// With the same neighbour, of which nothing counts any more but what was counted.
+    pub(super) fn begin_anew(&self) -> Self {
+        let mut figures = self.figures;
+        figures.lose_step();
+        Self { figures, ..Self::default() }
+    }
+
     pub(super) fn is_lagging(&self) -> bool {
         self.flow == Flow::Lagging
     }
