@@ -12,7 +12,7 @@
 
 use std::borrow::Cow;
 
-use super::limits::{SILENCE_TIME, STRANGERS};
+use super::limits::{PEER_WRITE_CAP, SILENCE_TIME, STRANGERS};
 use super::links::{Dialled, Joined};
 use super::repairs::Edge;
 use super::{ServerId, Servers, handshake, keys, neighbours, repairs};
@@ -180,9 +180,15 @@ impl Contact {
         }
     }
 
-    /// It is silent: the question whether it is there.
-    pub(super) fn ping(&self, servers: &Servers, id: ConnId) -> &'static [u8] {
-        self.say(servers, id, link::PING)
+    /// It is silent: the question whether it is there, unless so many wait for it that there is no room for one more.
+    pub(super) fn ping(
+        &self,
+        event_loop: &mut Loop<'_, Servers>,
+        servers: &Servers,
+        id: ConnId,
+    ) -> Option<&'static [u8]> {
+        let waiting = event_loop.transport(id)?.write_buffer_size();
+        (waiting + link::PING.len() <= PEER_WRITE_CAP).then(|| self.say(servers, id, link::PING))
     }
 
     /// It was silent for [`SILENCE_TIME`], and must go, without a word.

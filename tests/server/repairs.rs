@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use proxy_herd::driver::sim::{ClientId, Crash, Weather};
 use proxy_herd::herd::topology::Topology;
-use proxy_herd::server::limits::{PEER_WRITE_CAP, REPAIR_EVERY, VIOLATION_PAUSE_FIRST};
+use proxy_herd::server::limits::{PEER_WRITE_CAP, PEER_WRITE_RESERVE, PING_AFTER, REPAIR_EVERY, VIOLATION_PAUSE_FIRST};
 use proxy_herd::server::{LinkStatus, Provider, Servers};
 
 use crate::simulated::Simulated;
@@ -237,6 +237,32 @@ fn questions_of_one_who_does_not_read_cost_the_cap_at_most() {
     check("DIGEST AGAIN\n", "DIGEST ");
     check("DIGEST 7 0 0\n", "DIGEST SAME 7\n");
     check("DIGEST 7 1 1\n", "DIGEST DONE 7 0\n");
+}
+
+/// Nor does asking for a sign of life add to what waits, however long that goes on.
+#[test]
+fn half_a_day_without_reading_costs_the_cap_at_most() {
+    let mut world = herd(Weather::default());
+    let hands = world.host("Hands");
+    world.sim.crash(hands, Crash::Killed);
+    let guest = come(&mut world);
+    world.sim.send(guest, b"HERD 1 goloman Hands 0.1.0\n");
+    world.pass(MOMENT);
+    world.sim.stop_reading(guest);
+    for second in 0..30 {
+        report(&mut world, "Goloman", "k", 1_000, second);
+    }
+    for _ in 0..4_000 {
+        world.pass(PING_AFTER + MOMENT);
+        world.sim.send(guest, b"PONG\n");
+    }
+    let link = status(&world, "Goloman", "Hands");
+    assert!(link.is_up && link.is_lagging, "{link:?}");
+    world.sim.go_on_reading(guest);
+    world.pass(Duration::from_secs(5));
+    let heard = world.sim.take_received(guest);
+    let pings = heard.windows(5).filter(|line| line == b"PING\n").count();
+    assert!(5 * pings < PEER_WRITE_RESERVE + 100, "{pings} PINGs waited");
 }
 
 /// What a lesson brings twice was not missing; nor was what was flooded between two lessons.

@@ -116,7 +116,9 @@ impl Protocol<Servers> for Peer {
                 transport.abort();
             }
             Phase::Up(_) => {
-                transport.write(self.contact.ping(servers, id));
+                if let Some(ping) = self.contact.ping(&mut transport.event_loop(), servers, id) {
+                    transport.write(ping);
+                }
                 self.pinged = true;
                 self.expect(transport);
             }

@@ -83,7 +83,8 @@ async fn listen(talk: &mut Talk<Contact>, reader: &mut StreamReader, writer: &St
         } else {
             // The first sign of life, then the rest of the line.
             if handle.timeout(PING_AFTER, reader.fill_buf()).await.is_err() {
-                writer.write(talk.lend(move |contact, _, servers| contact.ping(servers, id)).await);
+                let ping = talk.lend(move |contact, event_loop, servers| contact.ping(event_loop, servers, id)).await;
+                writer.write(ping.unwrap_or_default());
                 if handle.timeout(SILENCE_TIME - PING_AFTER, reader.fill_buf()).await.is_err() {
                     talk.lend(move |contact, _, servers| contact.log_silence(servers, id)).await;
                     return Ok(Over::Silence);
