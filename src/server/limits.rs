@@ -75,7 +75,8 @@ pub const COMPLAIN_EVERY: Duration = Duration::from_secs(5);
 
 /// How many connections to the address for peers may be open that have not said HERD. Where links are encrypted they count from
 /// the end of the handshake, before which [`HANDSHAKES`] holds: so who has no certificate keeps nobody out who has one for
-/// longer than a handshake may take.
+/// longer than a handshake may take, unless he knocks faster than they run out. Links that stand do not feel it, and both ends
+/// dial: a link is kept from coming up only if both doors are besieged.
 pub const STRANGERS: u32 = 64;
 
 /// How many connections to the address for peers may be in a TLS handshake at a time; the next ones wait to be accepted.
