@@ -1,11 +1,12 @@
-//! What a message costs without a network: reading a line, an IAMAT through the node by the number of known clients, and
-//! an answer of Places read and cut.
+//! What a message costs without a network: reading a line, an IAMAT through the node by the number of known clients, a
+//! newcomer in a full directory, and an answer of Places read and cut.
 
 use std::hint::black_box;
 
 use criterion::measurement::WallTime;
 use criterion::{BatchSize, BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use proxy_herd::herd::command::Command;
+use proxy_herd::herd::directory::{Directory, Merged};
 use proxy_herd::herd::name::ServerName;
 use proxy_herd::herd::node::{Effects, NeighbourId, Node, Origin};
 use proxy_herd::herd::report::Report;
@@ -69,6 +70,30 @@ fn iamat(group: &mut BenchmarkGroup<'_, WallTime>, clients: u64) {
     assert_eq!(node.directory().len() as u64, clients);
 }
 
+/// A full directory lets newcomers in, each for the least report there is; clients choose the timestamps, also all the same.
+fn evicting(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("full directory");
+    group.throughput(Throughput::Elements(1));
+    let line =
+        |client: u64, second: u64| format!("AT Hands +0.263873386 client-{client:09} +34.068930-118.445127 {second}");
+    for (name, spread) in [("timestamps that differ", 1), ("timestamps all the same", 0)] {
+        let mut directory = Directory::new(7).with_max_clients(FULL as usize);
+        let mut offer = |client: u64| {
+            let line = line(client, spread * client);
+            directory.merge(&Report::parse(line.as_bytes()).expect("a report"))
+        };
+        (0..FULL).for_each(|client| assert_eq!(offer(client), Merged::Fresh));
+        let mut client = FULL;
+        group.bench_function(format!("a newcomer among {FULL}, {name}"), |bencher| {
+            bencher.iter(|| {
+                client += 1;
+                black_box(offer(client))
+            });
+        });
+    }
+    group.finish();
+}
+
 /// An answer is read once and cut for each client that asked.
 fn answering(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("answer of 20 results");
@@ -96,11 +121,14 @@ const WHATSAT: &[u8] = b"WHATSAT kiwi.cs.ucla.edu 10 5";
 const AT: &[u8] = b"AT Goloman +0.263873386 kiwi.cs.ucla.edu +34.068930-118.445127 1520023934.918963997";
 const HELSINKI: &[u8] = include_bytes!("../tests/data/helsinki.json");
 
+/// How many clients the full directory has room for.
+const FULL: u64 = 100_000;
+
 /// About what one read of 64 KiB holds.
 const LINES_PER_READ: usize = 900;
 
 /// Shares no factor with the numbers of clients, so that each is visited once a round, far from the one before.
 const STRIDE: u64 = 7_919_111;
 
-criterion_group!(benches, reading, handling, answering);
+criterion_group!(benches, reading, handling, evicting, answering);
 criterion_main!(benches);

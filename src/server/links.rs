@@ -250,7 +250,8 @@ impl Links {
             return None;
         }
         neighbour.link = Link::Down;
-        neighbour.exchange.figures.lose_step();
+        // What a lesson had collected is not kept for a link that may never be back.
+        neighbour.exchange = neighbour.exchange.begin_anew();
         let longest = REDIAL_FIRST.saturating_mul(1 << neighbour.failures.min(16)).min(REDIAL_LAST);
         neighbour.failures += 1;
         Some(longest.mul_f64(0.5 + jitter / 2.0).max(penance))

@@ -9,7 +9,6 @@
 #[allow(dead_code, reason = "each test file uses what it needs")]
 #[path = "../contract/certificates.rs"]
 mod certificates;
-mod directory;
 mod event_loop;
 mod goloman;
 mod server;
