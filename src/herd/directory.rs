@@ -72,7 +72,7 @@ impl Directory {
     /// Keeps `report` if it is greater than what is known of its client, in the total order of reports.
     pub fn merge(&mut self, report: &Report<'_>) -> Merged {
         self.merge_if(report, |entry| match report.timestamp().cmp(&entry.timestamp) {
-            Ordering::Equal => Rule::TieBreak.holds() && *report > entry.report(),
+            Ordering::Equal => Rule::TieBreak.holds() && report.rank() > entry.rank(),
             order => order.is_gt(),
         })
     }

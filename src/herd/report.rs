@@ -100,16 +100,24 @@ impl<'a> Report<'a> {
         self.position
     }
 
+    /// By which reports are ordered. The lines themselves are in the order of their origins: a name ends with a space, which is
+    /// less than every byte of a name.
+    pub(super) fn rank(&self) -> Rank<'a> {
+        (self.timestamp, self.line)
+    }
+
     /// When the client said so.
     pub fn timestamp(&self) -> Timestamp {
         self.timestamp
     }
 }
 
+/// A report's place in the total order: its timestamp and its line.
+pub(super) type Rank<'a> = (Timestamp, &'a [u8]);
+
 impl Ord for Report<'_> {
     fn cmp(&self, other: &Self) -> Ordering {
-        let rank = |report: &Self| (report.timestamp, report.origin(), report.line);
-        rank(self).cmp(&rank(other))
+        self.rank().cmp(&other.rank())
     }
 }
 

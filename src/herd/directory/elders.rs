@@ -28,7 +28,7 @@ impl Elders {
     pub(super) fn least(&mut self, shards: &mut [Shard], than: &Report<'_>) -> Option<(usize, Bound)> {
         while let Some(mut note) = self.0.peek_mut() {
             let Reverse((bound, place)) = &mut *note;
-            if *than < bound.report() {
+            if than.rank() < bound.rank() {
                 return None;
             }
             let shard = &mut shards[*place];

@@ -8,7 +8,7 @@ use foldhash::SharedSeed;
 use foldhash::fast::FoldHasher;
 
 use crate::herd::digest::{Place, hash_of};
-use crate::herd::report::Report;
+use crate::herd::report::{Rank, Report};
 use crate::herd::timestamp::Timestamp;
 
 /// A report's line and what is looked at before it. 48 bytes.
@@ -60,6 +60,10 @@ impl Entry {
 
     pub(super) fn line(&self) -> &[u8] {
         &self.text[..self.length.into()]
+    }
+
+    pub(super) fn rank(&self) -> Rank<'_> {
+        (self.timestamp, self.line())
     }
 
     pub(super) fn report(&self) -> Report<'_> {

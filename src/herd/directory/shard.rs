@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hashbrown::HashTable;
 
 use super::entry::{Entry, Key};
-use crate::herd::report::Report;
+use crate::herd::report::{Rank, Report};
 use crate::herd::timestamp::Timestamp;
 
 /// Some clients.
@@ -32,8 +32,7 @@ impl Least {
     /// A report is about to go.
     pub(super) fn goes(&mut self, entry: &Entry) {
         if let Self::Is(bound) = self
-            && bound.timestamp == entry.timestamp
-            && *bound.line == *entry.line()
+            && bound.rank() == entry.rank()
         {
             *self = Self::NotBefore(bound.clone());
         }
@@ -52,6 +51,10 @@ impl Bound {
         Self { timestamp: entry.timestamp, line: entry.line().into() }
     }
 
+    pub(super) fn rank(&self) -> Rank<'_> {
+        (self.timestamp, &self.line)
+    }
+
     pub(super) fn report(&self) -> Report<'_> {
         Report::parse(&self.line).expect("only lines of reports are stored")
     }
@@ -59,7 +62,7 @@ impl Bound {
 
 impl Ord for Bound {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.timestamp.cmp(&other.timestamp).then_with(|| self.report().cmp(&other.report()))
+        self.rank().cmp(&other.rank())
     }
 }
 
@@ -99,11 +102,7 @@ impl Shard {
 
     /// Adds a client; if its report is less than all of the shard were, it is the bound from now on.
     pub(super) fn insert(&mut self, entry: Entry) -> Option<Bound> {
-        let is_less = |bound: &Bound| match entry.timestamp.cmp(&bound.timestamp) {
-            Ordering::Equal => entry.report() < bound.report(),
-            order => order.is_lt(),
-        };
-        let bound = self.bound().is_none_or(is_less).then(|| Bound::of(&entry));
+        let bound = self.bound().is_none_or(|bound| entry.rank() < bound.rank()).then(|| Bound::of(&entry));
         if let Some(bound) = &bound {
             self.least = Least::Is(bound.clone());
         }
@@ -127,10 +126,8 @@ impl Shard {
     /// Finds out which report is the least.
     pub(super) fn measure(&mut self) -> Option<Bound> {
         if !matches!(self.least, Least::Is(_)) {
-            let by_report = |one: &&Entry, other: &&Entry| {
-                one.timestamp.cmp(&other.timestamp).then_with(|| one.report().cmp(&other.report()))
-            };
-            self.least = self.entries.iter().min_by(by_report).map_or(Least::None, |entry| Least::Is(Bound::of(entry)));
+            let least = self.entries.iter().min_by(|one, other| one.rank().cmp(&other.rank()));
+            self.least = least.map_or(Least::None, |entry| Least::Is(Bound::of(entry)));
         }
         self.bound().cloned()
     }
