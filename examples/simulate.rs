@@ -6,8 +6,14 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "an example shows what happens")]
 
+#[path = "../tests/simulation/author.rs"]
+mod author;
+#[path = "../tests/simulation/gossip.rs"]
+mod gossip;
 #[path = "../tests/simulation/herd.rs"]
 mod herd;
+#[path = "../tests/simulation/keys.rs"]
+mod keys;
 #[path = "../tests/simulation/knowledge.rs"]
 mod knowledge;
 #[path = "../tests/simulation/people.rs"]
@@ -18,8 +24,12 @@ mod places;
 mod plan;
 #[path = "../tests/simulation/story.rs"]
 mod story;
+#[path = "../tests/simulation/topologies.rs"]
+mod topologies;
 #[path = "../tests/simulation/traffic.rs"]
 mod traffic;
+#[path = "../tests/simulation/verdict.rs"]
+mod verdict;
 #[path = "../tests/simulation/violation.rs"]
 mod violation;
 #[path = "../tests/simulation/words.rs"]
@@ -70,8 +80,8 @@ fn tell(seed: u64) -> ExitCode {
     // Whoever has read enough may close the pipe.
     let _ = write!(io::stdout(), "{plan}{story}");
     match result {
-        Ok(()) => {
-            eprintln!("seed {seed}: every promise was kept");
+        Ok(outcome) => {
+            eprintln!("seed {seed}: every promise was kept; {outcome:?}");
             ExitCode::SUCCESS
         }
         Err(violation) => {
@@ -89,19 +99,23 @@ fn play(arguments: &Arguments) -> ExitCode {
     let (next, broken) = (AtomicU64::new(from), AtomicU64::new(u64::MAX));
     let begun = Instant::now();
     let work = || {
+        let mut in_step_after = Vec::new();
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
             if seed >= until || broken.load(Ordering::Relaxed) < seed {
-                return;
+                return in_step_after;
             }
-            if let Err(violation) = herd::play(&Plan::draw(seed)) {
-                eprintln!("seed {seed}: {violation}");
-                eprintln!("again, with all that happens: cargo run --release --example simulate -- --seed {seed}");
-                broken.fetch_min(seed, Ordering::Relaxed);
+            match herd::play(&Plan::draw(seed)) {
+                Ok(outcome) => in_step_after.extend(outcome.in_step_after.map(|after| (after, seed))),
+                Err(violation) => {
+                    eprintln!("seed {seed}: {violation}");
+                    eprintln!("again, with all that happens: cargo run --release --example simulate -- --seed {seed}");
+                    broken.fetch_min(seed, Ordering::Relaxed);
+                }
             }
         }
     };
-    thread::scope(|scope| {
+    let in_step_after = thread::scope(|scope| {
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
         let mut said = begun;
         while workers.iter().any(|worker| !worker.is_finished()) {
@@ -111,11 +125,13 @@ fn play(arguments: &Arguments) -> ExitCode {
                 eprintln!("{} seeds", next.load(Ordering::Relaxed).min(until) - from);
             }
         }
+        workers.into_iter().flat_map(|worker| worker.join().expect("what panics is a violation")).collect()
     });
     let took = begun.elapsed();
     let played = next.load(Ordering::Relaxed).min(until) - from;
     let speed = played as f64 / took.as_secs_f64();
     println!("{played} seeds from {from} in {took:.1?} on {threads} threads: {speed:.0} seeds per second");
+    tell_times(in_step_after);
     if broken.load(Ordering::Relaxed) == u64::MAX {
         println!(
             "every promise was kept; again: cargo run --release --example simulate -- --from {from} --seeds {seeds}"
@@ -124,6 +140,17 @@ fn play(arguments: &Arguments) -> ExitCode {
     } else {
         ExitCode::FAILURE
     }
+}
+
+/// How soon herds were in step, all being well again.
+fn tell_times(mut after: Vec<(Duration, u64)>) {
+    after.sort_unstable();
+    let Some((most, seed)) = after.last() else { return };
+    let [half, nearly_all] = [2, 100].map(|share| after[after.len() - after.len().div_ceil(share)].0);
+    let count = after.len();
+    println!(
+        "{count} herds healed, in step after: p50 {half:.1?}, p99 {nearly_all:.1?}, most {most:.1?} (seed {seed})"
+    );
 }
 
 /// How often it is said how far it is.

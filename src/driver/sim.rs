@@ -54,7 +54,7 @@ use std::time::{Duration, Instant, SystemTime};
 pub use self::client::Ending;
 pub use self::faults::Crash;
 pub use self::trace::Trace;
-pub use self::traffic::Sent;
+pub use self::traffic::{Receiver, Sent};
 pub use self::weather::{Pieces, Weather};
 
 use self::host::{Host, Process};
@@ -87,7 +87,7 @@ impl<S> Sim<S> {
         self
     }
 
-    /// Shows `watcher` whatever a host sends to another one, from now on.
+    /// Shows `watcher` whatever a host sends, from now on.
     pub fn watch(&mut self, watcher: impl FnMut(&Sent<'_>) + 'static) {
         self.network.watcher = Some(Box::new(watcher));
     }
@@ -130,6 +130,12 @@ impl<S> Sim<S> {
     /// Whether a host runs: not after a crash, and not after its loop was stopped.
     pub fn is_running(&self, host: HostId) -> bool {
         matches!(self.hosts[host.0].process, Process::Running(_))
+    }
+
+    /// How many connections a host's process has: those that its loop was given or has asked for, also in vain so far, and
+    /// has not let go of.
+    pub fn connections(&self, host: HostId) -> usize {
+        self.hosts[host.0].system.connections()
     }
 
     /// Sets a host's wall clock; it goes on from there. What the loop times, [`Loop::now`], is the simulation's.

@@ -4,6 +4,8 @@ use std::collections::HashSet;
 
 use proxy_herd::herd::directory::Directory;
 use proxy_herd::herd::report::Report;
+use proxy_herd::herd::timestamp::Timestamp;
+use proxy_herd::server::limits::SWEEP_EVERY;
 
 use crate::violation::{Promise, Violation};
 use crate::words::{CLIENTS, Words};
@@ -35,13 +37,18 @@ impl Knowledge {
 
     /// Looks at what a server knows of those who speak often.
     ///
-    /// A client that one does not know any more may have been forgotten for newer ones, if there are `most_clients`.
+    /// A client that one does not know any more may have been forgotten for newer ones, if there are `most_clients`, or is
+    /// over; then nothing older is heard of it.
     pub(crate) fn look(&mut self, server: usize, name: &str, known: Known<'_>) -> Result<(), Violation> {
-        let Known { directory, most_clients } = known;
+        let (directory, all) = (known.directory, known);
         for (client, latest) in (b'0'..).zip(&mut self.latest[server]) {
             let known = directory.find(&[b'c', client]);
             let line = known.map_or(&[][..], |report| report.line());
-            let is_forgotten = known.is_none() && directory.len() == most_clients;
+            Violation::unless(known.is_none_or(|report| !all.is_long_over(&report)), Promise::NothingOver, || {
+                format!("{name} still knows {}", line.escape_ascii())
+            })?;
+            let is_over = Report::parse(latest).is_some_and(|report| all.is_over(&report));
+            let is_forgotten = known.is_none() && (is_over || directory.len() == all.most_clients);
             if line == latest.as_slice() || is_forgotten {
                 continue;
             }
@@ -73,12 +80,26 @@ pub(crate) struct Known<'d> {
     pub(crate) directory: &'d Directory,
     /// How many clients it remembers at the most.
     pub(crate) most_clients: usize,
+    /// What is older counts as over, if anything does.
+    pub(crate) horizon: Option<Timestamp>,
 }
 
 impl Known<'_> {
-    /// Whether it knows this much, or better, or has forgotten it for what is newer. Only times count: of two reports with one
+    fn is_over(self, report: &Report<'_>) -> bool {
+        self.horizon.is_some_and(|horizon| report.timestamp() < horizon)
+    }
+
+    /// Whether it is over for longer than a server that does nothing else may take to see it.
+    fn is_long_over(self, report: &Report<'_>) -> bool {
+        self.horizon.is_some_and(|horizon| report.timestamp() < horizon.saturating_sub(2 * SWEEP_EVERY))
+    }
+
+    /// Whether it knows this much, or better, or has forgotten it for what is newer, or as it is over. Only times count: of two reports with one
     /// time, it may have been told the lesser one first, and have answered, but not kept, the greater.
     pub(crate) fn covers(self, report: &Report<'_>) -> bool {
+        if self.is_over(report) {
+            return true;
+        }
         match self.directory.find(report.client()) {
             Some(known) => known.timestamp() >= report.timestamp(),
             None => {
@@ -89,13 +110,15 @@ impl Known<'_> {
     }
 }
 
-/// Whether all know the same: each is a server's name and what it knows.
-pub(crate) fn agree(known: &[(&str, &Directory)]) -> Result<(), Violation> {
+/// Whether all know the same, but for what is over for one of them: each is a server's name and what it knows.
+pub(crate) fn agree(known: &[(&str, Known<'_>)]) -> Result<(), Violation> {
     let Some((first, rest)) = known.split_first() else { return Ok(()) };
-    for (name, directory) in rest {
-        for [(one, this), (other, that)] in [[first, &(name, *directory)], [&(name, *directory), first]] {
-            for report in this.iter() {
-                let found = that.find(report.client()).map_or(&b"nothing"[..], |report| report.line());
+    let horizon = known.iter().filter_map(|(_, known)| known.horizon).max();
+    for other in rest {
+        for [(one, this), (other, that)] in [[first, other], [other, first]] {
+            let counts = |report: &Report<'_>| horizon.is_none_or(|horizon| report.timestamp() >= horizon);
+            for report in this.directory.iter().filter(counts) {
+                let found = that.directory.find(report.client()).map_or(&b"nothing"[..], |report| report.line());
                 Violation::unless(found == report.line(), Promise::Agreement, || {
                     let [line, found] = [report.line(), found].map(|line| line[..line.len().min(100)].escape_ascii());
                     format!("{one} knows {line}, but {other} {found}")

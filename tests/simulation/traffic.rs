@@ -1,15 +1,18 @@
-//! What servers say to each other, counted: how often a report crosses an edge, and how much waits on a link.
+//! What servers say, counted: how often a report crosses an edge, and how much waits on a link and for a client.
 //!
 //! A flood sends a report over an edge at most once in each direction, and over a bridge, which is the only way to the
-//! other side, once at all. Repair may send it again: once for each lesson that the receiver has asked for.
+//! other side, once at all. Repair may send it again: once for each lesson that the receiver has asked for. What is encrypted
+//! cannot be counted, and where neighbours change, no edge is a bridge for good.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
-use proxy_herd::driver::sim::{HostId, Sent};
+use proxy_herd::driver::sim::{ClientId, HostId, Receiver, Sent};
 use proxy_herd::herd::topology::Topology;
 use proxy_herd::server::limits::PEER_WRITE_CAP;
 
+use crate::plan::Plan;
+use crate::topologies::edges;
 use crate::violation::{Promise, Violation};
 
 /// Counts for one run. Servers are numbered as in the topology.
@@ -26,22 +29,33 @@ pub(crate) struct Traffic {
     /// How many lessons the first has asked the second for.
     lessons: HashMap<(usize, usize), u32>,
     lines: BuildHasherDefault<DefaultHasher>,
+    is_encrypted: bool,
+    /// Who has come by a door for peers.
+    guests: Vec<ClientId>,
     pub(crate) violation: Option<Violation>,
 }
 
 impl Traffic {
-    pub(crate) fn new(topology: &Topology, hosts: &[HostId]) -> Self {
+    pub(crate) fn new(plan: &Plan, hosts: &[HostId]) -> Self {
+        let topology = plan.topology();
         Self {
             hosts: hosts.to_vec(),
             boots: vec![0; hosts.len()],
             names: topology.servers().iter().map(|server| server.name.to_string()).collect(),
-            bridges: bridges(topology),
+            bridges: if plan.topologies.len() == 1 { bridges(topology) } else { HashSet::new() },
             begun: HashMap::new(),
             crossings: HashMap::new(),
             lessons: HashMap::new(),
             lines: BuildHasherDefault::default(),
+            is_encrypted: plan.is_encrypted(),
+            guests: Vec::new(),
             violation: None,
         }
+    }
+
+    /// Somebody comes who is sent what a neighbour is.
+    pub(crate) fn received(&mut self, guest: ClientId) {
+        self.guests.push(guest);
     }
 
     /// A server begins anew: what its predecessor has sent it may send again.
@@ -58,14 +72,21 @@ impl Traffic {
         self.violation.get_or_insert(Violation::new(Promise::NoPanic, how));
     }
 
-    /// A host says something to another; others than servers do not count.
+    /// A server says something to another, to itself (the built-in Places is its own) or to a client.
     pub(crate) fn saw(&mut self, sent: &Sent<'_>) {
         let place = |host| self.hosts.iter().position(|other| *other == host);
-        let (Some(from), Some(to)) = (place(sent.from), place(sent.to)) else { return };
-        if sent.waiting > PEER_WRITE_CAP {
-            let how = format!("{} bytes wait for {} at {}", sent.waiting, self.names[to], self.names[from]);
+        let Some(from) = place(sent.from) else { return };
+        let (to, most) = match sent.to {
+            Receiver::Client(client) if !self.guests.contains(&client) => (None, CLIENT_MOST),
+            Receiver::Client(_) => (None, PEER_WRITE_CAP),
+            Receiver::Host(to) => (place(to), PEER_WRITE_CAP),
+        };
+        if sent.waiting > most {
+            let whom = to.map_or("a client or guest", |to| &self.names[to]);
+            let how = format!("{} bytes wait for {whom} at {}", sent.waiting, self.names[from]);
             self.violation.get_or_insert(Violation::new(Promise::BoundedBuffers, how));
         }
+        let Some(to) = to.filter(|_| !self.is_encrypted) else { return };
         let mut begun = self.begun.remove(&(sent.connection, from)).unwrap_or_default();
         let mut rest = sent.bytes;
         while let Some(end) = memchr::memchr(b'\n', rest) {
@@ -116,18 +137,21 @@ fn asks_for_a_lesson(line: &[u8]) -> bool {
 /// The edges without which the herd falls apart.
 fn bridges(topology: &Topology) -> HashSet<(usize, usize)> {
     let servers = topology.servers();
-    let place = |name| servers.iter().position(|server| server.name == name).expect("a link is between servers");
-    let edges: Vec<[usize; 2]> = topology.links().map(|ends| ends.map(|end| place(end.name.clone()))).collect();
-    let is_bridge = |bridge: &&[usize; 2]| {
+    let edges: Vec<(usize, usize)> = edges(topology).collect();
+    let is_bridge = |bridge: &&(usize, usize)| {
         let mut reached = vec![false; servers.len()];
         reached[0] = true;
         for _ in 0..servers.len() {
-            for [one, other] in edges.iter().filter(|edge| edge != bridge) {
+            for (one, other) in edges.iter().filter(|edge| edge != bridge) {
                 let any = reached[*one] || reached[*other];
                 (reached[*one], reached[*other]) = (any, any);
             }
         }
         reached.contains(&false)
     };
-    edges.iter().filter(is_bridge).map(|[one, other]| (*one.min(other), *one.max(other))).collect()
+    edges.iter().filter(is_bridge).map(|(one, other)| (*one.min(other), *one.max(other))).collect()
 }
+
+/// How many bytes may wait for a client: the usual high-water mark, and over that one answer. The longest are those that hold 20
+/// of the built-in places.
+const CLIENT_MOST: usize = 64 * 1024 + 16 * 1024;

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use fastrand::Rng;
+use proxy_herd::herd::timestamp::Timestamp;
 
 /// A command, or what is none.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -89,6 +90,11 @@ impl Words {
             },
             Self::Empty => b" \t".to_vec(),
         }
+    }
+
+    /// When it says that a client was there.
+    pub(crate) fn timestamp(&self) -> Option<Timestamp> {
+        Timestamp::parse(self.report()?.rsplit(' ').next()?.as_bytes())
     }
 
     /// What it says of a client, as its AT line ends: the client, the position, the time.

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use super::client::{Client, Ending};
 use super::faults::Faults;
 use super::trace::Trace;
-use super::traffic::{Sent, Watcher};
+use super::traffic::{Receiver, Sent, Watcher};
 use super::weather::{Pieces, Weather};
 use super::wire::{End, EndId, EndPhase, Inbound, Outbound, Owner, Piece, Side, Wire};
 use super::{ClientId, HostId};
@@ -251,9 +251,13 @@ impl Network {
     pub(super) fn show(&mut self, from: EndId, bytes: &[u8], waiting: usize) {
         let Some(watcher) = &mut self.watcher else { return };
         let Some(wire) = self.wires.get(&from.wire) else { return };
-        let [sender, receiver] = [from.side, from.peer().side].map(|side| wire.end(side).host());
-        if let (Some(from_host), Some(to_host)) = (sender, receiver) {
-            watcher(&Sent { from: from_host, to: to_host, connection: from.wire, bytes, waiting });
+        let to = match wire.end(from.peer().side).owner {
+            Owner::Backlog(host, _) | Owner::Connection(host, _) => Receiver::Host(host),
+            Owner::Client(client) => Receiver::Client(client),
+            Owner::Nobody => return,
+        };
+        if let Some(sender) = wire.end(from.side).host() {
+            watcher(&Sent { from: sender, to, connection: from.wire, bytes, waiting });
         }
     }
 

@@ -66,7 +66,11 @@ impl System {
     }
 
     pub(super) fn descriptors_in_use(&self) -> usize {
-        self.sockets.len() + self.attempts.len() + self.listeners.len()
+        self.connections() + self.listeners.len()
+    }
+
+    pub(super) fn connections(&self) -> usize {
+        self.sockets.len() + self.attempts.len()
     }
 
     /// Forgets everything, as if it had never run; the network hears nothing of it.

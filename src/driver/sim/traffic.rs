@@ -1,8 +1,8 @@
 //! What hosts say to each other, shown while they say it: for a test that counts.
 
-use super::HostId;
+use super::{ClientId, HostId};
 
-/// What a host hands to the network for another one, at its one write for a connection and turn.
+/// What a host hands to the network for another one, or for a client, at its one write for a connection and turn.
 ///
 /// ```
 /// # use std::{cell::Cell, net::SocketAddr, rc::Rc};
@@ -39,13 +39,22 @@ pub struct Sent<'a> {
     /// Who says it.
     pub from: HostId,
     /// To whom.
-    pub to: HostId,
+    pub to: Receiver,
     /// On which connection; numbers are not used again.
     pub connection: u64,
     /// What the network took: nothing if the window is full.
     pub bytes: &'a [u8],
     /// How many bytes waited, these included.
     pub waiting: usize,
+}
+
+/// Who is at the other end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Receiver {
+    /// Another host, or the same one.
+    Host(HostId),
+    /// Somebody whom a test plays.
+    Client(ClientId),
 }
 
 /// One that is shown everything.
