@@ -120,7 +120,7 @@ impl Contact {
             }
             (Phase::Hello(_), _) => return Err(self.refuse(event_loop, servers, id, NOT_HELLO)),
             (Phase::Up(neighbour), LinkLine::Report(line)) => {
-                if let Err(why) = self.learn(event_loop, servers, *neighbour, line) {
+                if let Err(why) = self.learn(event_loop, servers, (*neighbour, id), line) {
                     return Err(self.refuse(event_loop, servers, id, why));
                 }
             }
@@ -264,24 +264,26 @@ impl Contact {
         Ok(neighbour)
     }
 
-    /// Takes in a report, and passes it on if it is news.
+    /// Takes in a report, and passes it on if it is news. One that comes on a retired connection is passed on to the link to
+    /// the same neighbour, too: it may have been started again since it said that.
     fn learn(
         &self,
         event_loop: &mut Loop<'_, Servers>,
         servers: &mut Servers,
-        neighbour: NeighbourId,
+        (neighbour, connection): (NeighbourId, ConnId),
         line: &[u8],
     ) -> Result<(), &'static str> {
         let Servers { each, effects, .. } = servers;
         let server = &mut each[self.server.0];
         let now = Timestamp::from(event_loop.wall_clock());
+        let is_link = server.links.get(neighbour).link.connection() == Some(connection);
         effects.clear();
         server.node.handle(Origin::Neighbour(neighbour), line, now, effects);
         for effect in effects.iter() {
             match effect {
                 Effect::Flood { line, except } => {
                     server.links.get_mut(neighbour).exchange.learnt();
-                    neighbours::flood(event_loop, server, line, except);
+                    neighbours::flood(event_loop, server, line, except.filter(|_| is_link));
                 }
                 Effect::Violation(why) => return Err(why),
                 Effect::Reply(_) | Effect::Ask { .. } => unreachable!("only clients are answered"),

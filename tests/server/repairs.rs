@@ -155,6 +155,24 @@ fn what_got_lost_without_a_trace_is_found_at_the_next_comparison() {
 }
 
 #[test]
+fn what_comes_late_of_what_a_neighbour_said_before_it_fell_reaches_it_too() {
+    let mut world = herd(Weather::default());
+    let (welsh, holiday) = (world.host("Welsh"), world.topology.find(&name("Holiday")).expect("it is there").peers);
+    world.sim.crash(welsh, Crash::Killed);
+    world.until("the link is lost", |world| world.links_up("Holiday") == 2);
+    // What a killed process has written is still sent by its system, on a connection that nobody resets.
+    let before = world.sim.connect(holiday);
+    world.sim.send(before, b"HERD 1 goloman Welsh 0.1.0\n");
+    world.pass(Duration::from_secs(1));
+    world.restart("Welsh", provider());
+    world.until("the end of the lesson", |world| status(world, "Welsh", "Holiday").is_in_step);
+    world.sim.send(before, b"AT Welsh +0.000000000 late +1+1 5\n");
+    world.pass(Duration::from_secs(1));
+    assert!(world.knows("Hands", "late").is_some(), "it counts");
+    assert!(world.knows("Welsh", "late").is_some(), "it does not wait for the next comparison");
+}
+
+#[test]
 fn who_breaks_the_protocol_is_told_off_and_left_alone_for_a_while() {
     let mut world = herd(Weather::default());
     let hands = world.host("Hands");
