@@ -15,7 +15,7 @@ pub enum Rule {
     DuplicateSuppression,
     /// A report is not flooded back to where it came from: `server::neighbours`.
     SplitHorizon,
-    /// A neighbour that does not keep up is not queued for: `server::neighbours`.
+    /// A neighbour that does not keep up is not queued for: `server::repairs`.
     Lagging,
     /// The name of a connection that is gone finds nothing, also when its slot is used again: `event_loop::id`.
     Generation,

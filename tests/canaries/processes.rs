@@ -44,7 +44,7 @@ fn play(style: &str, words: &[&str], key: Held) -> String {
     }
     fs::write(herd.folder.path().join("topology.json"), r#"{ "herd": "test" }"#).expect("written");
     ball.signal("HUP");
-    until(|| herd.log("proxy-herd").contains("the topology stays as it was").then_some(()));
+    until(|| herd.log("proxy-herd").contains("the topology and the keys stay as they were").then_some(()));
     // One that is owed an answer while the server is told to stop.
     let mut late = TcpStream::connect(clients).expect("it listens");
     late.write_all(format!("WHATSAT {CLIENT} 2 1\nIAMAT {CLIENT} {POSITION}").as_bytes()).expect("sent");

@@ -146,7 +146,7 @@ fn check_taught(line: &[u8], directory: &Directory) {
 const LESSON: Lesson = Lesson(1);
 
 /// What may be said at once: a slice of teaching and one of learning, each with the line that goes over its end.
-const SLICE: usize = 2 * (16 * 1024 + LinkLine::LIMIT + 1);
+const SLICE: usize = 2 * (Repair::SLICE + LinkLine::LIMIT + 1);
 
 /// In how many slices all must be said.
 const SLICES: usize = 10_000;
