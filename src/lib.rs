@@ -69,9 +69,9 @@
 //!    (and `socket_file`); `signals`; `pool`, and on it `resolver` and `executor`; [`sim`](driver::sim), the same for tests,
 //!    without a network.
 //! 5. [`streams`]: how else to say what is done with a connection.
-//! 6. [`server`]: `client` with `clients` and `replies`; `contact`, `neighbours` with `links`, `repairs`; `keys` with `handshake` and
-//!    `refusals`; `lookups` with `inquiries` and `errands`; the limits. Then `style` and, side by side, `callbacks` and
-//!    `streaming`: `session`, `peer`, `lookup`.
+//! 6. [`server`]: `doors`; `client` with `clients` and `replies`; `contact`, `neighbours` with `links`, `repairs`; `keys` with
+//!    `handshake` and `refusals`; `lookups` with `inquiries` and `errands`; the limits. Then `style` and, side by side, `callbacks`
+//!    and `streaming`: `session`, `peer`, `lookup`.
 //! 7. [`places`]: questions, answers, and the built-in data that stands in for Google.
 //! 8. [`cli`]: how it is started, and the demo.
 //!

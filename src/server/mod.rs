@@ -1,6 +1,7 @@
 //! The bridge: the herd's conversations on the event loop, in either style. [`Servers`] is the loop's state.
 //!
 //! A process runs one server or several on one loop, so the state holds them all, and each conversation knows whose it is:
+//! - `doors`: where a server listens for clients and for neighbours.
 //! - `client`: what happens to a client, how many there may be (`clients`), and its replies in order (`replies`).
 //! - `contact`: what is said on a neighbour's connection; `neighbours`: what a server does about its neighbours; which
 //!   connection is the link of an edge, and when to dial again, `links` knows; what was missed on one, `repairs` sees to.
@@ -20,6 +21,7 @@ mod callbacks;
 mod client;
 mod clients;
 mod contact;
+mod doors;
 mod errands;
 mod handshake;
 mod inquiries;
@@ -36,11 +38,10 @@ mod streaming;
 mod style;
 mod trust;
 
-use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::event_loop::{Address, Listen, ListenerId, Loop, Lost, Protocol, ProtocolFactory, ServerSecurity};
+use crate::event_loop::Loop;
 use crate::herd::name::ServerName;
 use crate::herd::node::{Effects, Node};
 use crate::herd::timestamp::Timestamp;
@@ -52,7 +53,8 @@ pub use self::style::Style;
 pub use self::trust::{Provider, TrustError};
 
 use self::clients::Clients;
-use self::limits::{GOODBYE_TIME, HANDSHAKE_TIME, HANDSHAKES, SWEEP_EVERY};
+use self::doors::Doors;
+use self::limits::{GOODBYE_TIME, SWEEP_EVERY};
 use self::links::{Link, Links};
 use self::lookups::Lookups;
 use self::refusals::Refusals;
@@ -80,14 +82,11 @@ struct Server {
     node: Node,
     links: Links,
     limits: topology::Limits,
-    addresses: [(Door, SocketAddr); 2],
-    listeners: Vec<(Door, ListenerId)>,
+    doors: Doors,
     /// For its links, if they are encrypted.
     keys: Option<Keys>,
     /// What was said of those who got in by no handshake.
     refusals: Refusals,
-    /// How many of its listeners are bound.
-    bound: usize,
     clients: Clients,
     /// How many connections to the address for peers have not said HERD.
     strangers: u32,
@@ -102,13 +101,6 @@ struct ServerId(usize);
 enum Protection {
     Plain,
     MutualTls,
-}
-
-/// Who may come in by an address.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Door {
-    Clients,
-    Peers,
 }
 
 /// What the process is at.
@@ -134,11 +126,9 @@ impl Servers {
                 node: Node::new(name.clone(), dice.u64(..)).with_limits(topology.limits()),
                 links: Links::new(name.clone(), neighbours_of(topology, name)),
                 limits: *topology.limits(),
-                addresses: [(Door::Clients, place.clients), (Door::Peers, place.peers)],
-                listeners: Vec::new(),
+                doors: Doors::new(place),
                 keys: None,
                 refusals: Refusals::default(),
-                bound: 0,
                 clients: Clients::default(),
                 strangers: 0,
             }
@@ -182,17 +172,8 @@ impl Servers {
         self.host = Host::new(self.style, event_loop);
         self.lookups.start(event_loop, self.host.clone());
         for (index, server) in self.each.iter_mut().enumerate() {
-            let id = ServerId(index);
             log::info!(target: server.name.as_str(), "serves connections by {}", self.style);
-            for (door, address) in server.addresses {
-                let security = match (&server.keys, door) {
-                    (Some(keys), Door::Peers) => keys.server(),
-                    (None, Door::Peers) | (_, Door::Clients) => ServerSecurity::Plain,
-                };
-                let listen = Listen::on(address).security(security);
-                let listen = listen.max_handshakes(HANDSHAKES).handshake_timeout(HANDSHAKE_TIME);
-                server.listeners.push((door, event_loop.listen_with(listen, Entrance { server: id, door })));
-            }
+            server.doors.open(event_loop, ServerId(index), server.keys.as_ref());
         }
         // Once all listen: neighbours in this process are there at the first try.
         for index in 0..self.each.len() {
@@ -220,9 +201,7 @@ impl Servers {
         }
         for keys in keys {
             let Some(server) = self.each.iter_mut().find(|server| server.name == *keys.name()) else { continue };
-            for (_, listener) in server.listeners.iter().filter(|(door, _)| *door == Door::Peers) {
-                event_loop.set_security(*listener, keys.server());
-            }
+            server.doors.set_keys(event_loop, &keys);
             log::info!(target: server.name.as_str(), "has read its keys again: they are for connections from now on");
             // Who was refused with the old ones may be refused for another reason now, or for the same.
             server.refusals = Refusals::default();
@@ -253,12 +232,7 @@ impl Servers {
         for server in &mut self.each {
             log::info!(target: server.name.as_str(), "stops; {} clients are connected", server.clients.connected());
             patience = patience.max(server.limits.drain);
-            for (_, listener) in server.listeners.drain(..) {
-                for connection in event_loop.connections_of(listener) {
-                    event_loop.wake(connection);
-                }
-                event_loop.close_listener(listener);
-            }
+            server.doors.close(event_loop);
         }
         event_loop.call_later(patience, |event_loop, _| {
             log::warn!("stops without having answered everybody");
@@ -274,7 +248,7 @@ impl Servers {
 
     /// Whether every server listens, for clients and for peers.
     pub fn is_listening(&self) -> bool {
-        self.each.iter().all(|server| server.bound == server.addresses.len())
+        self.each.iter().all(|server| server.doors.are_open())
     }
 
     /// What a server knows; `None` if this process does not run it.
@@ -361,62 +335,8 @@ fn neighbours_of(topology: &Topology, name: &ServerName) -> Vec<(ServerName, Soc
     topology.neighbours(name).map(|neighbour| (neighbour.name.clone(), neighbour.peers)).collect()
 }
 
-/// What makes protocols for those who come in by one address.
-struct Entrance {
-    server: ServerId,
-    door: Door,
-}
-
-impl ProtocolFactory<Servers> for Entrance {
-    fn protocol(&mut self, servers: &mut Servers) -> Box<dyn Protocol<Servers>> {
-        match self.door {
-            Door::Clients => servers.host.client(self.server),
-            Door::Peers => servers.host.peer(self.server),
-        }
-    }
-
-    fn listening(&mut self, _: &mut Loop<'_, Servers>, servers: &mut Servers, address: &Address) {
-        let server = servers.server(self.server);
-        server.bound += 1;
-        let name = server.name.as_str();
-        log::info!(target: name, "listens for {} on {address}", self.door.who());
-    }
-
-    fn handshake_failed(&mut self, event_loop: &mut Loop<'_, Servers>, servers: &mut Servers, lost: &Lost) {
-        let Some(error) = &lost.why else { return };
-        let (server, why) = (servers.server(self.server), handshake::reason(error));
-        if server.refusals.is_news(lost.peer.map(|peer| peer.ip()), &why, event_loop.now()) {
-            let from = lost.peer.map_or_else(String::new, |peer| format!(" from {peer}"));
-            log::warn!(target: server.name.as_str(), "{}{from} is refused: {why}", lost.id);
-        }
-    }
-
-    fn failed(&mut self, event_loop: &mut Loop<'_, Servers>, servers: &mut Servers, error: io::Error) {
-        let Self { server, door } = self;
-        let name = servers.server(*server).name.clone();
-        let who = door.who();
-        let remedy = match error.kind() {
-            io::ErrorKind::AddrInUse => ": is this server running already? If not, give it another port",
-            io::ErrorKind::PermissionDenied => ": ports below 1024 are for the system; give it another port",
-            _ => "",
-        };
-        let why = format!("{name} cannot listen for {who} on {error}{remedy}");
-        log::error!(target: name.as_str(), "{why}");
-        servers.fail(event_loop, why);
-    }
-}
-
 impl Protection {
     fn of(topology: &Topology) -> Self {
         if topology.security().is_some() { Self::MutualTls } else { Self::Plain }
-    }
-}
-
-impl Door {
-    fn who(self) -> &'static str {
-        match self {
-            Self::Clients => "clients",
-            Self::Peers => "peers",
-        }
     }
 }
