@@ -31,7 +31,7 @@ pub(super) struct Keygen {
     /// The folder to put them into; what it has already is kept
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// How long the servers' certificates are good
+    /// For how many days the servers' certificates are good, 1 to 3650
     #[arg(long, value_name = "N", default_value_t = 365, value_parser = clap::value_parser!(u16).range(1..=3650))]
     days: u16,
 }
@@ -63,7 +63,7 @@ struct Folder {
 
 impl Folder {
     fn open(path: PathBuf, days: u16) -> Result<Self, Failure> {
-        let failed = |error: io::Error| Failure::Failed(format!("{}: {error}", path.display()));
+        let failed = |error: io::Error| Failure::Failed(format!("--out: {}: {error}", path.display()));
         if !path.is_dir() {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(&path).map_err(failed)?;
         }
@@ -102,7 +102,7 @@ impl Folder {
             }
             (true, false) => {
                 return Err(Failure::Failed(format!(
-                    "{} is not there, and {lacking} certificates have to be signed with it: bring it back; or remove {} for a new \
+                    "{} is not there, and has to sign for {lacking} of the servers: bring it back; or remove {} for a new \
                      authority, whose ca.pem every server needs then",
                     key.display(),
                     certificate.display()
@@ -159,7 +159,10 @@ impl Folder {
     fn keep(&mut self, name: &ServerName, files: &KeyFiles) {
         let KeyFiles { certificate, key, .. } = files;
         if !key.exists() {
-            return self.say(format_args!("kept {}; its key is not here", certificate.display()));
+            return self.say(format_args!(
+                "kept {0}; its key is not here (if it is nowhere, remove {0} and run keygen again)",
+                certificate.display()
+            ));
         }
         match Keys::read(&self.path, name, Arc::new(DefaultTimeProvider)) {
             Ok(_) => self.say(format_args!("kept {} and {}", certificate.display(), key.display())),

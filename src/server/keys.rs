@@ -95,28 +95,29 @@ impl Keys {
         if DnsName::try_from(name.as_str()).is_err() {
             return Err(TrustError(format!("no certificate can be for {name}: choose another name")));
         }
-        let certificates = |text, file: &str| {
+        let certificates = |text, file: &str, remedy: &str| {
             let all = CertificateDer::pem_slice_iter(text).collect::<Result<Vec<_>, _>>();
             let some = all.ok().filter(|all| !all.is_empty());
-            some.ok_or_else(|| TrustError(format!("{file} holds no certificate (PEM), or what is none: {MAKE}")))
+            some.ok_or_else(|| TrustError(format!("{file} holds no certificate (PEM), or what is none: {remedy}")))
         };
         let mut roots = RootCertStore::empty();
-        for authority in certificates(pem.authorities, AUTHORITIES)? {
+        for authority in certificates(pem.authorities, AUTHORITIES, &format!("remove it, then {MAKE}"))? {
             let wrong = |error| TrustError(format!("{AUTHORITIES} holds what is no authority's certificate: {error}"));
             roots.add(authority).map_err(wrong)?;
         }
         let roots = Arc::new(roots);
-        let chain = certificates(pem.certificate, &format!("{name}.pem"))?;
+        let renew = renew(name);
+        let chain = certificates(pem.certificate, &format!("{name}.pem"), &renew)?;
         // What was wrong with it might show what it is.
         let key = PrivateKeyDer::from_pem_slice(pem.key)
-            .map_err(|_| TrustError(format!("{name}.key holds no private key (PEM): {MAKE}")))?;
+            .map_err(|_| TrustError(format!("{name}.key holds no private key (PEM): {renew}")))?;
 
         let provider = Arc::new(ring::default_provider());
         let checks = Checks::new(&roots, &provider)?;
         checks.check(name, &chain, clock.as_ref())?;
         let unfit = |error: Error| match error {
-            Error::InconsistentKeys(_) => TrustError(format!("{name}.key is not the key of {name}.pem: {RENEW}")),
-            _ => TrustError(format!("{name}.key holds no key that can be used: {RENEW}")),
+            Error::InconsistentKeys(_) => TrustError(format!("{name}.key is not the key of {name}.pem: {renew}")),
+            _ => TrustError(format!("{name}.key holds no key that can be used: {renew}")),
         };
         let mut server = ServerConfig::builder_with_details(Arc::clone(&provider), Arc::clone(&clock))
             .with_protocol_versions(&[&TLS13])
@@ -201,8 +202,10 @@ impl Checks {
         let checked = as_server.and_then(|_| self.clients.verify_client_cert(own, others, now));
         checked.map(drop).map_err(|error| {
             let remedy = match error {
-                Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => CHAIN,
-                _ => RENEW,
+                Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {
+                    CHAIN.to_owned()
+                }
+                _ => renew(name),
             };
             TrustError(format!("the certificate {name}.pem {}: {remedy}", handshake::fault(&error)))
         })
@@ -237,11 +240,15 @@ fn read(file: &Path, readers: Readers) -> Result<Vec<u8>, TrustError> {
     Ok(text)
 }
 
+/// What helps a server whose files are no good: `keygen` replaces nothing, and runs where `ca.key` is.
+fn renew(name: &ServerName) -> String {
+    format!("where ca.key is, remove {name}.pem and {name}.key, run \"proxy-herd keygen\", and copy what it makes")
+}
+
 fn dns_name(name: &ServerName) -> DnsName<'static> {
     DnsName::try_from(name.to_string()).expect("a topology with keys has names that certificates can have")
 }
 
 const AUTHORITIES: &str = "ca.pem";
-const MAKE: &str = "\"proxy-herd keygen\" makes it";
-const RENEW: &str = "to renew it, remove it and its key and run \"proxy-herd keygen\" again";
+const MAKE: &str = "make it with \"proxy-herd keygen\", or copy it from where that was run";
 const CHAIN: &str = "put that authority's certificate into ca.pem, or have an authority of ca.pem sign another";

@@ -94,11 +94,12 @@ fn a_second_run_makes_only_what_is_missing() {
     for file in ["Ball.key", "ca.key"] {
         fs::remove_file(folder.join(file)).expect("it was there");
     }
-    let expected = "kept keys/ca.pem; its key is not here, and not needed\nkept keys/Ball.pem; its key is not here\n\
+    let expected = "kept keys/ca.pem; its key is not here, and not needed\nkept keys/Ball.pem; its key is not here \
+                    (if it is nowhere, remove keys/Ball.pem and run keygen again)\n\
                     kept keys/Hill.pem and keys/Hill.key\n";
     assert_eq!(keygen(&herd, MAKE), expected);
     fs::remove_file(folder.join("Ball.pem")).expect("it was there");
-    let why = "proxy-herd: keys/ca.key is not there, and 1 certificates have to be signed with it: bring it back; or remove keys/ca.pem";
+    let why = "proxy-herd: keys/ca.key is not there, and has to sign for 1 of the servers: bring it back; or remove keys/ca.pem";
     check(&run(&herd.folder, MAKE), 1, Some(""), why);
 }
 
@@ -187,7 +188,7 @@ fn a_run_that_fails_or_is_killed_leaves_no_key_without_saying_so() {
     // A folder that nobody may write.
     let other = ball_and_hill();
     fs::write(other.folder.path().join("keys"), "a file").expect("written");
-    check(&run(&other.folder, MAKE), 1, Some(""), "proxy-herd: keys: ");
+    check(&run(&other.folder, MAKE), 1, Some(""), "proxy-herd: --out: keys: ");
 }
 
 #[test]

@@ -22,7 +22,9 @@ fn check(authorities: &str, signed: &Signed, expected: &str) {
     }
 }
 
-const RENEW: &str = "to renew it, remove it and its key and run \"proxy-herd keygen\" again";
+const RENEW: &str = "where ca.key is, remove Ball.pem and Ball.key, run \"proxy-herd keygen\", and copy what it makes";
+
+const MAKE: &str = "make it with \"proxy-herd keygen\", or copy it from where that was run";
 
 #[test]
 fn keys_are_what_a_neighbour_would_take() {
@@ -60,16 +62,15 @@ fn keys_are_what_a_neighbour_would_take() {
 fn files_that_hold_something_else_are_told_and_not_shown() {
     let ours = Authority::new("ours");
     let good = ours.sign("Ball");
-    let make = "\"proxy-herd keygen\" makes it";
     for text in ["", "no PEM", good.key.as_str(), "-----BEGIN CERTIFICATE-----\n=\n-----END CERTIFICATE-----\n"] {
-        check(text, &good, &format!("ca.pem holds no certificate (PEM), or what is none: {make}"));
+        check(text, &good, &format!("ca.pem holds no certificate (PEM), or what is none: remove it, then {MAKE}"));
         let signed = Signed { certificate: text.to_owned(), ..good.clone() };
-        check(&ours.pem(), &signed, &format!("Ball.pem holds no certificate (PEM), or what is none: {make}"));
+        check(&ours.pem(), &signed, &format!("Ball.pem holds no certificate (PEM), or what is none: {RENEW}"));
     }
     let broken = good.key.replace("-----END", "----END");
     for text in ["", "no PEM", good.certificate.as_str(), broken.as_str()] {
         let signed = Signed { key: text.to_owned(), ..good.clone() };
-        check(&ours.pem(), &signed, &format!("Ball.key holds no private key (PEM): {make}"));
+        check(&ours.pem(), &signed, &format!("Ball.key holds no private key (PEM): {RENEW}"));
     }
     let mut lines: Vec<&str> = good.key.lines().collect();
     let canary = lines[1].replace('M', "N");
@@ -99,7 +100,7 @@ fn check_folder(spoil: impl Fn(&Path), expected: &str) {
 fn a_folder_of_keys_is_read_and_its_faults_are_told_with_the_file() {
     check_folder(|_| (), "");
     for file in ["ca.pem", "Ball.pem", "Ball.key"] {
-        let missing = format!("DIR/{file}: is not there: \"proxy-herd keygen\" makes it");
+        let missing = format!("DIR/{file}: is not there: {MAKE}");
         check_folder(|folder| fs::remove_file(folder.join(file)).expect("it was there"), &missing);
         let spoil = |size: u64| {
             move |folder: &Path| {

@@ -129,13 +129,13 @@ fn a_server_without_good_keys_does_not_start() {
             check(&run(&herd.folder, &words), 2, Some(""), &format!("proxy-herd: security.keys: keys{why}\n"));
         }
     };
-    refused("/ca.pem: is not there: \"proxy-herd keygen\" makes it");
+    refused("/ca.pem: is not there: make it with \"proxy-herd keygen\", or copy it from where that was run");
     check(&run(&herd.folder, MAKE), 0, None, "");
     let keys = herd.folder.path().join("keys");
     for suffix in ["pem", "key"] {
         fs::copy(keys.join(format!("Hill.{suffix}")), keys.join(format!("Ball.{suffix}"))).expect("copied");
     }
-    let renew = "to renew it, remove it and its key and run \"proxy-herd keygen\" again";
+    let renew = "where ca.key is, remove Ball.pem and Ball.key, run \"proxy-herd keygen\", and copy what it makes";
     refused(&format!(": the certificate Ball.pem is for Hill, not for Ball: {renew}"));
     // What is not served needs no keys here.
     for file in ["Ball.pem", "Ball.key", "ca.key"] {
