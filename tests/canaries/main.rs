@@ -10,6 +10,7 @@
 #[path = "../command/mod.rs"]
 mod command;
 mod processes;
+#[path = "../server/records.rs"]
 mod records;
 mod servers;
 #[expect(dead_code, reason = "made for other suites, too")]

@@ -1,59 +1,19 @@
 //! What is logged, and what never is.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Mutex, MutexGuard};
-use std::thread::{self, ThreadId};
 use std::time::Duration;
 
-use log::{LevelFilter, Log, Metadata, Record};
+use log::Level;
 use proxy_herd::driver::sim::{Crash, Weather};
 use proxy_herd::event_loop::{Protocol, ServerSecurity, Transport};
 use proxy_herd::herd::topology::Topology;
 use proxy_herd::server::Servers;
 use proxy_herd::server::limits::STALL_TIME;
 
+use crate::records::{Logged, logged};
 use crate::simulated::Simulated;
 use crate::upstream::{self, Behaviour, Then};
 use crate::world::{self, World, name};
-
-/// What the tests that want to know have logged, each on its thread.
-struct Kept(Mutex<Option<HashMap<ThreadId, Vec<String>>>>);
-
-impl Kept {
-    fn lines(&self) -> MutexGuard<'_, Option<HashMap<ThreadId, Vec<String>>>> {
-        self.0.lock().expect("nobody panics with it")
-    }
-}
-
-impl Log for Kept {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        self.lines().as_ref().is_some_and(|lines| lines.contains_key(&thread::current().id()))
-    }
-
-    fn log(&self, record: &Record<'_>) {
-        if self.enabled(record.metadata()) {
-            let line = format!("{} {} {}", record.level(), record.target(), record.args());
-            let mut lines = self.lines();
-            lines.get_or_insert_default().entry(thread::current().id()).or_default().push(line);
-        }
-    }
-
-    fn flush(&self) {}
-}
-
-static KEPT: Kept = Kept(Mutex::new(None));
-
-/// Everything that is logged during `scene`.
-fn logged(scene: impl FnOnce()) -> Vec<String> {
-    // The second test to come finds it set.
-    let _ = log::set_logger(&KEPT);
-    log::set_max_level(LevelFilter::Trace);
-    let thread = thread::current().id();
-    KEPT.lines().get_or_insert_default().insert(thread, Vec::new());
-    scene();
-    KEPT.lines().as_mut().and_then(|lines| lines.remove(&thread)).expect("it was put there")
-}
 
 fn places() -> SocketAddr {
     ([127, 0, 0, 1], 9_999).into()
@@ -87,9 +47,9 @@ fn the_key_is_in_no_log_and_no_answer_whatever_places_does() {
     for behaviour in behaviours {
         let mut heard = Vec::new();
         let lines = logged(|| heard = ask(behaviour));
-        assert!(lines.iter().any(|line| line.contains("places for its reply 0: ")), "the outcome is logged");
+        assert!(lines.iter().any(|line| line.text.contains("places for its reply 0: ")), "the outcome is logged");
         let heard = String::from_utf8(heard).expect("text");
-        for text in lines.iter().chain([&heard]) {
+        for text in lines.iter().map(|line| &line.text).chain([&heard]) {
             assert!(!text.contains("canary") && !text.contains("key=") && !text.contains("/maps/"), "{text}");
         }
     }
@@ -104,8 +64,8 @@ fn what_places_says_cannot_forge_or_flood_the_log() {
     let lines = logged(|| {
         ask(Some(Behaviour::bytes(bytes)));
     });
-    let outcome = lines.iter().find(|line| line.contains("gets places")).expect("the outcome is logged");
-    assert!(!outcome.contains('\n') && outcome.len() < 300, "{} bytes", outcome.len());
+    let outcome = lines.iter().find(|line| line.text.contains("gets places")).expect("the outcome is logged");
+    assert!(!outcome.text.contains('\n') && outcome.text.len() < 300, "{} bytes", outcome.text.len());
 }
 
 /// Greets as a server of another herd.
@@ -133,7 +93,8 @@ fn a_neighbour_that_cannot_be_had_is_complained_of_once() {
             });
         }
         let lines = logged(|| world.pass(Duration::from_secs(60)));
-        let complaints: Vec<_> = lines.iter().filter(|line| line.starts_with("WARN Goloman")).collect();
+        let is_complaint = |line: &&Logged| line.level == Level::Warn && line.text.contains(" Goloman ");
+        let complaints: Vec<_> = lines.iter().filter(is_complaint).collect();
         assert!((1..=2).contains(&complaints.len()), "{} complaints: {complaints:#?}", complaints.len());
     }
 }
@@ -157,7 +118,8 @@ fn a_client_that_asks_much_and_reads_nothing_costs_little() {
         world.pass(STALL_TIME);
         world.pass(STALL_TIME);
     });
-    let dropped = lines.iter().find_map(|line| line.split("did not read for 60s; ").nth(1)).expect("it is dropped");
+    let dropped =
+        lines.iter().find_map(|line| line.text.split("did not read for 60s; ").nth(1)).expect("it is dropped");
     let bytes: usize = dropped.strip_suffix(" bytes are dropped").expect("so many").parse().expect("a number");
     // What asyncio's mark lets through, and the reply that went over it.
     assert!((16 * 1024..64 * 1024 + 2 * LONG).contains(&bytes), "{bytes} bytes waited for it");

@@ -6,6 +6,7 @@ mod links;
 mod logs;
 mod loopback;
 mod places;
+mod records;
 mod repairs;
 mod repeats;
 mod script;

@@ -16,6 +16,8 @@ mod logs;
 mod loopback;
 #[path = "../server/places.rs"]
 mod places;
+#[path = "../server/records.rs"]
+mod records;
 #[path = "../server/repairs.rs"]
 mod repairs;
 #[path = "../server/repeats.rs"]
