@@ -165,7 +165,7 @@ fn what_is_asked_for_the_wrong_way_is_told() {
 
 #[test]
 fn google_wants_a_key() {
-    let herd = |places: &str| Herd::new(&["Ball"], &[], places);
+    let herd = |places: &str| Herd::new(&["Ball"], &[], &format!(r#""places": {places}"#));
     let legacy = herd(r#"{ "provider": "legacy" }"#);
     let remedy = "proxy-herd: places.provider is \"legacy\", and Google wants a key: set GOOGLE_PLACES_API_KEY, or \
                   places.key_file to the name of a file that holds it, or places.provider to \"embedded\"\n";
@@ -279,7 +279,7 @@ fn servers_of_both_styles_are_one_herd() {
 fn a_second_signal_ends_at_once() {
     in_each_style(|style| {
         let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("free");
-        let places = format!(r#"{{ "url": "http://{}" }}"#, silent.local_addr().expect("bound"));
+        let places = format!(r#""places": {{ "url": "http://{}" }}"#, silent.local_addr().expect("bound"));
         let herd = Herd::new(&["Ball"], &[], &places);
         let mut ball = herd.start_with(style, &["Ball"], "GOOGLE_PLACES_API_KEY", "k");
         ball.wait_for("proxy-herd: Ball listens for clients on ");
@@ -429,7 +429,8 @@ fn the_key_is_never_shown() {
     in_each_style(|style| {
         const CANARY: &str = "canary-7f3a";
         let closed = free_address();
-        let herd = Herd::new(&["Ball"], &[], &format!(r#"{{ "provider": "legacy", "url": "http://{closed}" }}"#));
+        let herd =
+            Herd::new(&["Ball"], &[], &format!(r#""places": {{ "provider": "legacy", "url": "http://{closed}" }}"#));
         let mut ball = herd.start_with(style, &["Ball", "-v", "--log-dir", "logs"], "GOOGLE_PLACES_API_KEY", CANARY);
         ball.wait_for("proxy-herd: talk to Ball");
         let answer = converse(herd.clients("Ball"), b"IAMAT k +1+1 1\nWHATSAT k 1 1\n");

@@ -13,7 +13,7 @@ use crate::{CLIENT, KEY, POSITION, POSITIONS, assert_no_key, assert_no_position}
 /// logged.
 fn play(style: &str, words: &[&str], key: Held) -> String {
     let refusing = free_address();
-    let places = format!(r#"{{ "provider": "legacy", "url": "http://{refusing}", "key_file": "key" }}"#);
+    let places = format!(r#""places": {{ "provider": "legacy", "url": "http://{refusing}", "key_file": "key" }}"#);
     let herd = Herd::new(&["Ball", "Hill"], &[("Ball", "Hill")], &places);
     let mut command = command::command(&herd.folder, &styled(style, &[words, &["Ball", "--log-dir", "logs"]].concat()));
     match key {
@@ -104,7 +104,7 @@ fn others_say_what_was_said_and_no_more() {
 /// Runs a command that cannot be right, as the environment and the files are; what it prints.
 #[track_caller]
 fn refused(places: &str, variable: Option<&OsStr>, file: &[u8], expected: &str) {
-    let herd = Herd::new(&["Ball"], &[], places);
+    let herd = Herd::new(&["Ball"], &[], &format!(r#""places": {places}"#));
     fs::write(herd.folder.path().join("key"), file).expect("written");
     let mut command = command::command(&herd.folder, &["Ball", "-v"]);
     variable.map(|value| command.env(VARIABLE, value));

@@ -16,26 +16,24 @@ use tempfile::TempDir;
 /// A folder with a topology.json on ports that are free.
 pub(crate) struct Herd {
     pub(crate) folder: TempDir,
-    servers: Vec<(String, SocketAddr, SocketAddr)>,
-    places: String,
+    servers: Vec<Place>,
+    rest: String,
 }
 
+/// A server's name, and where it listens for clients and for neighbours.
+pub(crate) type Place = (String, SocketAddr, SocketAddr);
+
 impl Herd {
-    pub(crate) fn new(names: &[&str], links: &[(&str, &str)], places: &str) -> Self {
+    /// `rest` is what else the topology says.
+    pub(crate) fn new(names: &[&str], links: &[(&str, &str)], rest: &str) -> Self {
         let servers = names.iter().map(|name| (name.to_string(), free_address(), free_address())).collect();
-        let herd = Self { folder: folder(), servers, places: places.to_owned() };
+        let herd = Self { folder: folder(), servers, rest: rest.to_owned() };
         fs::write(herd.folder.path().join("topology.json"), herd.topology(names, links)).expect("written");
         herd
     }
 
     pub(crate) fn topology(&self, names: &[&str], links: &[(&str, &str)]) -> String {
-        let servers = self.servers.iter().filter(|(name, ..)| names.contains(&name.as_str()));
-        let servers: Vec<String> = servers
-            .map(|(name, clients, peers)| format!(r#""{name}": {{ "clients": "{clients}", "peers": "{peers}" }}"#))
-            .collect();
-        let links: Vec<String> = links.iter().map(|(one, other)| format!(r#"["{one}", "{other}"]"#)).collect();
-        let (servers, links, places) = (servers.join(", "), links.join(", "), &self.places);
-        format!(r#"{{ "herd": "test", "servers": {{ {servers} }}, "links": [{links}], "places": {places} }}"#)
+        topology(self.servers.iter().filter(|(name, ..)| names.contains(&name.as_str())), links, &self.rest)
     }
 
     /// Another file, with one server that has no neighbours.
@@ -73,6 +71,16 @@ impl Herd {
         command.stdout(Stdio::null());
         command
     }
+}
+
+/// The text of a topology.
+pub(crate) fn topology<'a>(servers: impl IntoIterator<Item = &'a Place>, links: &[(&str, &str)], rest: &str) -> String {
+    let server =
+        |(name, clients, peers): &Place| format!(r#""{name}": {{ "clients": "{clients}", "peers": "{peers}" }}"#);
+    let servers: Vec<String> = servers.into_iter().map(server).collect();
+    let links: Vec<String> = links.iter().map(|(one, other)| format!(r#"["{one}", "{other}"]"#)).collect();
+    let (servers, links) = (servers.join(", "), links.join(", "));
+    format!(r#"{{ "herd": "test", "servers": {{ {servers} }}, "links": [{links}], {rest} }}"#)
 }
 
 /// A command that goes on until it is told to stop, and the lines of its standard error.
@@ -258,7 +266,8 @@ pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-pub(crate) const EMBEDDED: &str = r#"{ "provider": "embedded" }"#;
+/// In a topology: the built-in places.
+pub(crate) const EMBEDDED: &str = r#""places": { "provider": "embedded" }"#;
 
 /// How long something may take that takes milliseconds.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);

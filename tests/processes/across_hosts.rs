@@ -2,13 +2,15 @@
 //! than the servers bear. Clients on each side are served meanwhile, and both sides know all of it in the end.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::process::Stdio;
 use std::time::Duration;
 
-use crate::command::{Running, command, finish, folder, run, styled, text, until};
-use crate::namespaces::Hosts;
-use crate::{skip, wait_until_in_step};
 use tempfile::TempDir;
+
+use crate::command::{EMBEDDED, Running, command, finish, folder, run, styled, text, topology, until};
+use crate::namespaces::Hosts;
+use crate::{neighbours, skip, wait_until_in_step};
 
 /// It takes as long as a link may be silent: half a minute, in which the other tests run.
 #[test]
@@ -21,8 +23,7 @@ fn a_herd_whose_cable_is_pulled_serves_on_both_sides_and_is_in_step_when_it_is_b
     // One end of the cable in each style.
     let mut servers = NAMES.map(|name| herd.start(name));
     for (server, name) in servers.iter_mut().zip(NAMES) {
-        let neighbours = LINKS.iter().filter(|link| link.contains(&name)).flatten().copied();
-        wait_until_in_step(server, neighbours.filter(|other| *other != name));
+        wait_until_in_step(server, neighbours(&LINKS, name));
     }
     herd.expect_known(&NAMES, &herd.tell("Clark", "before"));
 
@@ -71,17 +72,11 @@ struct Herd {
 impl Herd {
     fn new(hosts: Hosts) -> Self {
         let folder = folder();
-        let server = |name: &&str| {
-            let address = hosts.address(name);
-            format!(r#""{name}": {{ "clients": "{address}:12000", "peers": "{address}:22000" }}"#)
+        let place = |name: &str| {
+            let [clients, peers] = [12_000, 22_000].map(|port| SocketAddr::new(hosts.address(name).into(), port));
+            (name.to_string(), clients, peers)
         };
-        let servers: Vec<String> = NAMES.iter().map(server).collect();
-        let links: Vec<String> = LINKS.iter().map(|[one, other]| format!(r#"["{one}", "{other}"]"#)).collect();
-        let (servers, links) = (servers.join(", "), links.join(", "));
-        let topology = format!(
-            r#"{{ "herd": "test", "servers": {{ {servers} }}, "links": [{links}],
-                  "places": {{ "provider": "embedded" }}, "security": {{ "keys": "keys" }} }}"#
-        );
+        let topology = topology(&NAMES.map(place), &LINKS, &format!(r#"{EMBEDDED}, "security": {{ "keys": "keys" }}"#));
         fs::write(folder.path().join("topology.json"), topology).expect("written");
         let made = run(&folder, &["keygen", "--topology", "topology.json", "--out", "keys"]);
         assert!(made.status.success(), "{}", text(&made.stderr));
@@ -149,5 +144,5 @@ const OTHER_ROOM: [&str; 2] = ["Bona", "Bailey"];
 /// The servers whose link goes through the cable.
 const ENDS: [&str; 2] = ["Bernard", "Bona"];
 
-const LINKS: [[&str; 2]; 5] =
-    [["Clark", "Juzang"], ["Clark", "Bernard"], ["Juzang", "Bernard"], ["Bernard", "Bona"], ["Bona", "Bailey"]];
+const LINKS: [(&str, &str); 5] =
+    [("Clark", "Juzang"), ("Clark", "Bernard"), ("Juzang", "Bernard"), ("Bernard", "Bona"), ("Bona", "Bailey")];

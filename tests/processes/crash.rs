@@ -2,7 +2,7 @@
 
 use crate::command::in_each_style;
 use crate::load::{Load, Refusals, until_in_step};
-use crate::{GOLOMAN, goloman, neighbours, wait_until_in_step};
+use crate::{GOLOMAN, LINKS, goloman, neighbours, wait_until_in_step};
 
 #[test]
 fn a_server_that_was_killed_learns_what_the_others_know() {
@@ -10,7 +10,7 @@ fn a_server_that_was_killed_learns_what_the_others_know() {
         let herd = goloman();
         let mut servers = GOLOMAN.map(|name| (name, herd.start(style, &[name, "-q"])));
         for (name, server) in &mut servers {
-            wait_until_in_step(server, neighbours(name));
+            wait_until_in_step(server, neighbours(&LINKS, name));
         }
         let others = Load::new(&herd, &["Goloman", "Hands", "Welsh", "Wilkes"], Refusals::Wrong);
         let its_own = Load::new(&herd, &["Holiday"], Refusals::Endured);
@@ -23,7 +23,7 @@ fn a_server_that_was_killed_learns_what_the_others_know() {
         assert_eq!(holiday.last_words(), None, "{}", holiday.said);
         others.go_on(200);
         *holiday = herd.start(style, &[name, "-q"]);
-        wait_until_in_step(holiday, neighbours(name));
+        wait_until_in_step(holiday, neighbours(&LINKS, name));
         others.go_on(200);
         its_own.go_on(200);
 

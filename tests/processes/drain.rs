@@ -19,8 +19,11 @@ impl Draining {
         let places = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("free");
         let url = places.local_addr().expect("bound");
         let drain = drain.as_secs();
-        let herd =
-            Herd::new(&["Ball"], &[], &format!(r#"{{ "url": "http://{url}" }}, "limits": {{ "drain": {drain} }}"#));
+        let herd = Herd::new(
+            &["Ball"],
+            &[],
+            &format!(r#""places": {{ "url": "http://{url}" }}, "limits": {{ "drain": {drain} }}"#),
+        );
         let mut ball = herd.start_with(style, &["Ball"], "GOOGLE_PLACES_API_KEY", "k");
         ball.wait_for("proxy-herd: Ball listens for clients on ");
         let mut asker = connect(&herd);

@@ -36,9 +36,14 @@ fn goloman() -> Herd {
     Herd::new(&GOLOMAN, &LINKS, EMBEDDED)
 }
 
-fn neighbours(name: &str) -> impl Iterator<Item = &'static str> {
-    let other = move |(one, other)| if one == name { Some(other) } else { (other == name).then_some(one) };
-    LINKS.into_iter().filter_map(other)
+/// The neighbours of a server by these links.
+fn neighbours(links: &'static [(&str, &str)], name: &str) -> impl Iterator<Item = &'static str> {
+    let other = move |(one, other): &(&'static str, &'static str)| match name {
+        name if name == *one => Some(*other),
+        name if name == *other => Some(*one),
+        _ => None,
+    };
+    links.iter().filter_map(other)
 }
 
 /// Waits until a server is linked with each of these, and knows what they know.

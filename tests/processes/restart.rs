@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 use crate::command::{EMBEDDED, Herd, Running, activated, converse, in_each_style, styled};
 use crate::known::until_known;
 use crate::load::{Load, Refusals, until_in_step};
-use crate::{GOLOMAN, goloman, neighbours, wait_until_in_step};
+use crate::{GOLOMAN, LINKS, goloman, neighbours, wait_until_in_step};
 
 #[test]
 fn a_herd_that_is_restarted_one_by_one_loses_nothing() {
@@ -86,7 +86,7 @@ fn what_a_neighbour_was_too_slow_for_it_is_taught_before_the_end() {
 fn restart(herd: &Herd, [before, after]: [&str; 2], refusals: Refusals, start: impl Fn(&str, &str) -> Running) {
     let mut servers = GOLOMAN.map(|name| (name, start(name, before)));
     for (name, server) in &mut servers {
-        wait_until_in_step(server, neighbours(name));
+        wait_until_in_step(server, neighbours(&LINKS, name));
     }
     let load = Load::new(herd, &GOLOMAN, refusals);
     load.go_on(100);
@@ -96,7 +96,7 @@ fn restart(herd: &Herd, [before, after]: [&str; 2], refusals: Refusals, start: i
         assert_eq!(server.last_words(), Some(0), "{}", server.said);
         *log += &server.said;
         *server = start(name, after);
-        wait_until_in_step(server, neighbours(name));
+        wait_until_in_step(server, neighbours(&LINKS, name));
         load.go_on(50);
     }
     let talks = load.stop();

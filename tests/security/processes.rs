@@ -7,19 +7,11 @@ use crate::command::{EMBEDDED, Herd, Running, check, converse, in_each_style, ru
 
 const MAKE: &[&str] = &["keygen", "--out", "keys"];
 
+const SECURITY: &str = r#""security": { "keys": "keys" }"#;
+
 /// A herd of two whose topology says where the keys are; there are none yet.
 fn secured() -> Herd {
-    let herd = Herd::new(&["Ball", "Hill"], &[("Ball", "Hill")], EMBEDDED);
-    rewrite(&herd, r#" }"#, r#", "security": { "keys": "keys" } }"#);
-    herd
-}
-
-/// Replaces the end of the topology.
-fn rewrite(herd: &Herd, old: &str, new: &str) {
-    let file = herd.folder.path().join("topology.json");
-    let text = fs::read_to_string(&file).expect("it is there");
-    let text = text.strip_suffix(old).expect("it ends so").to_owned() + new;
-    fs::write(file, text).expect("it is ours");
+    Herd::new(&["Ball", "Hill"], &[("Ball", "Hill")], &format!("{EMBEDDED}, {SECURITY}"))
 }
 
 fn pair(herd: &Herd, style: &str) -> [Running; 2] {
@@ -73,7 +65,8 @@ fn servers_with_keys_are_linked_and_take_new_ones_at_sighup() {
         hill.wait_for(" is the link to Ball (version ");
         ball.wait_for(" is the link to Hill (version ");
 
-        rewrite(&herd, r#", "security": { "keys": "keys" } }"#, " }");
+        let topology = herd.topology(&["Ball", "Hill"], &[("Ball", "Hill")]).replace(&format!(", {SECURITY}"), "");
+        fs::write(herd.folder.path().join("topology.json"), topology).expect("it is ours");
         ball.signal("HUP");
         ball.wait_for(" ERROR proxy_herd::server security has gone in the topology: that needs a restart; ");
         for server in [ball, hill] {
