@@ -148,7 +148,7 @@ impl Contact {
     /// for a while.
     pub(super) fn refuse(
         &mut self,
-        event_loop: &Loop<'_, Servers>,
+        event_loop: &mut Loop<'_, Servers>,
         servers: &mut Servers,
         id: ConnId,
         why: &str,
@@ -161,11 +161,19 @@ impl Contact {
             server.links.violate(neighbour, event_loop.now());
         }
         let name = server.name.as_str();
-        // Of a neighbour that we dial again and again `neighbours` complains, once.
-        if !matches!(self.phase, Phase::Hello(Some(_))) {
+        let (from, now) = (event_loop.transport(id).and_then(|transport| transport.peer_addr()), event_loop.now());
+        match (&self.phase, from) {
+            // Of a neighbour that we dial again and again `neighbours` complains, once.
+            (Phase::Hello(Some(_)), _) => {}
             // Both ends dial: one connection too many is nobody's fault.
-            let level = if why == DUPLICATE { log::Level::Info } else { log::Level::Warn };
-            log::log!(target: name, level, "{id} is closed: {why}");
+            _ if why == DUPLICATE => log::info!(target: name, "{id} is closed: {why}"),
+            // Others come again and again, too.
+            (Phase::Hello(None), Some(from)) => {
+                if server.refusals.is_news(Some(from.ip()), why, now) {
+                    log::warn!(target: name, "{id} from {from} is closed: {why}");
+                }
+            }
+            _ => log::warn!(target: name, "{id} is closed: {why}"),
         }
         self.phase = Phase::Over(self.phase.neighbour(), why.to_owned());
         Parting::Ours(neighbours::err(name, id, why))
@@ -210,9 +218,15 @@ impl Contact {
             None => {
                 let server = servers.server(self.server);
                 server.strangers -= 1;
-                let name = server.name.as_str();
+                let is_news = match &self.phase {
+                    Phase::Over(_, why) => {
+                        server.refusals.is_news(lost.peer.map(|peer| peer.ip()), why, event_loop.now())
+                    }
+                    _ => true,
+                };
+                let level = if is_news { log::Level::Info } else { log::Level::Debug };
                 let from = lost.peer.map_or_else(String::new, |peer| peer.to_string());
-                log::info!(target: name, "{} of a stranger at {from} is gone{why}", lost.id);
+                log::log!(target: server.name.as_str(), level, "{} of a stranger at {from} is gone{why}", lost.id);
             }
         }
         servers.leave_if_done(event_loop);

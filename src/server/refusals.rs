@@ -1,4 +1,5 @@
-//! Who was refused at the door for peers, and why: said once in a while, as whoever is refused tries again every second.
+//! Who was refused at the door for peers, before or after the handshake, and why: said once in a while, as whoever is refused
+//! tries again every second.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;

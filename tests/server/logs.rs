@@ -99,6 +99,28 @@ fn a_neighbour_that_cannot_be_had_is_complained_of_once() {
     }
 }
 
+#[test]
+fn a_stranger_who_comes_again_and_again_is_complained_of_once() {
+    for (said, why) in [
+        (&b"HERD 1 alford Hands 0.1.0\n"[..], " is closed: Goloman is of the herd goloman, not alford"),
+        (b"\x16\x03\x01\x00\x05hello\n", " is closed: it speaks TLS, and the links of this server are plain"),
+    ] {
+        let mut world = Simulated::new(Topology::built_in(), &upstream::provider(places()), 7, Weather::default());
+        world::links_are_up(&mut world);
+        let door = world.topology.find(&name("Goloman")).expect("it is there").peers;
+        let lines = logged(|| {
+            for _ in 0..10 {
+                let stranger = world.sim.connect(door);
+                world.sim.send(stranger, said);
+                world.pass(Duration::from_secs(5));
+            }
+        });
+        let is_of_him = |line: &&Logged| line.level <= Level::Info && line.text.contains(" Goloman ");
+        let shown: Vec<_> = lines.iter().filter(is_of_him).collect();
+        assert!(matches!(shown[..], [line] if line.level == Level::Warn && line.text.contains(why)), "{shown:#?}");
+    }
+}
+
 /// The length of an answer.
 const LONG: usize = 30_000;
 

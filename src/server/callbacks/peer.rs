@@ -34,7 +34,7 @@ impl Peer {
 
     fn refuse(&mut self, transport: &mut Transport<'_, Servers>, servers: &mut Servers, why: &str) {
         let id = transport.id();
-        let parting = self.contact.refuse(&transport.event_loop(), servers, id, why);
+        let parting = self.contact.refuse(&mut transport.event_loop(), servers, id, why);
         part(transport, parting);
     }
 
@@ -71,7 +71,7 @@ impl Protocol<Servers> for Peer {
             fresh = true;
             let answer = match line {
                 Line::Whole(line) => contact.obey(&mut transport.event_loop(), servers, id, line),
-                Line::TooLong(_) => Err(contact.refuse(&transport.event_loop(), servers, id, contact::TOO_LONG)),
+                Line::TooLong(_) => Err(contact.refuse(&mut transport.event_loop(), servers, id, contact::TOO_LONG)),
             };
             match answer {
                 Ok(None) => {}
