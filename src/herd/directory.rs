@@ -118,7 +118,7 @@ impl Directory {
         (!self.is_over(entry.timestamp)).then(|| entry.report())
     }
 
-    /// How many clients are known, those not counted off that [`sweep`](Self::sweep) has not come to.
+    /// How many clients are known; who is forgotten counts until [`sweep`](Self::sweep) has come to him.
     pub fn len(&self) -> usize {
         self.count
     }

@@ -55,7 +55,7 @@ pub use self::trust::{Provider, TrustError};
 use self::clients::Clients;
 use self::doors::Doors;
 use self::limits::{GOODBYE_TIME, SWEEP_EVERY};
-use self::links::{Link, Links};
+use self::links::Links;
 use self::lookups::Lookups;
 use self::refusals::Refusals;
 use self::style::Host;
@@ -253,36 +253,37 @@ impl Servers {
 
     /// What a server knows; `None` if this process does not run it.
     pub fn node(&self, name: &ServerName) -> Option<&Node> {
-        self.each.iter().find(|server| server.name == *name).map(|server| &server.node)
+        Some(&self.find(name)?.node)
     }
 
     /// How many of a server's links are up; `None` if this process does not run it.
     pub fn links_up(&self, name: &ServerName) -> Option<usize> {
-        let server = self.each.iter().find(|server| server.name == *name)?;
-        let is_up = |id: &_| matches!(server.links.get(*id).link, Link::Up { .. });
-        Some(server.links.ids().filter(is_up).count())
+        Some(self.find(name)?.links.status().filter(|link| link.is_up).count())
     }
 
     /// A server's links, in no particular order; `None` if this process does not run it.
     pub fn links(&self, name: &ServerName) -> Option<Vec<LinkStatus>> {
-        let server = self.each.iter().find(|server| server.name == *name)?;
-        Some(server.links.status().collect())
+        Some(self.find(name)?.links.status().collect())
     }
 
     /// How many clients are connected to a server; `None` if this process does not run it.
     pub fn clients(&self, name: &ServerName) -> Option<u32> {
-        self.each.iter().find(|server| server.name == *name).map(|server| server.clients.connected())
+        Some(self.find(name)?.clients.connected())
     }
 
     /// How many have come to a server's address for peers that have not said HERD; `None` if this process does not run it.
     pub fn strangers(&self, name: &ServerName) -> Option<u32> {
-        self.each.iter().find(|server| server.name == *name).map(|server| server.strangers)
+        Some(self.find(name)?.strangers)
     }
 
     /// The servers cannot go on, for this reason.
     fn fail(&mut self, event_loop: &mut Loop<'_, Self>, why: String) {
         self.stage = Stage::Failed(why);
         event_loop.stop();
+    }
+
+    fn find(&self, name: &ServerName) -> Option<&Server> {
+        self.each.iter().find(|server| server.name == *name)
     }
 
     fn server(&mut self, id: ServerId) -> &mut Server {
