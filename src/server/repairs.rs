@@ -165,7 +165,10 @@ pub(super) fn hear(
             *repaired += reports;
             if !was_in_step || reports > 0 {
                 let (id, who, known) = (edge.connection, &other.name, node.directory().len());
-                log::info!(target: name.as_str(), "{id} is in step with {who}: {reports} reports had been missing, {known} clients are known");
+                log::info!(
+                    target: name.as_str(),
+                    "{id} is in step with {who}: reports that had been missing {reports}, clients known {known}"
+                );
             }
         }
     }
