@@ -59,6 +59,8 @@ struct Folder {
     days: u16,
     now: SystemTime,
     said: String,
+    /// Whose kept files are no good.
+    faulty: Vec<String>,
 }
 
 impl Folder {
@@ -73,7 +75,7 @@ impl Folder {
                 draft.display()
             )));
         }
-        Ok(Self { path, days, now: SystemTime::now(), said: String::new() })
+        Ok(Self { path, days, now: SystemTime::now(), said: String::new(), faulty: Vec::new() })
     }
 
     fn complete(&mut self, topology: &Topology) -> Result<(), Failure> {
@@ -89,7 +91,12 @@ impl Folder {
                 (None, false) => unreachable!("without its key nobody may lack a certificate"),
             }
         }
-        Ok(())
+        match self.faulty.join(", ") {
+            none if none.is_empty() => Ok(()),
+            names => Err(Failure::Failed(format!(
+                "what is kept of {names} is no good, as is said above, and was not replaced"
+            ))),
+        }
     }
 
     /// The authority with its key, or `None` if that is elsewhere and not needed.
@@ -167,6 +174,7 @@ impl Folder {
         match Keys::read(&self.path, name, Arc::new(DefaultTimeProvider)) {
             Ok(_) => self.say(format_args!("kept {} and {}", certificate.display(), key.display())),
             Err(error) => {
+                self.faulty.push(name.to_string());
                 self.say(format_args!("kept {} and {}, but {error}", certificate.display(), key.display()));
             }
         }

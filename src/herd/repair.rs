@@ -26,7 +26,7 @@
 //! - All is done in slices: [`work`](Repair::work) says some lines and is called again. A lesson costs the teacher at most 12 MiB
 //!   for sums, and 16 bytes for each report that it has still to send.
 //!
-//! When to ask, and how long a slice may wait, is decided above (`server::repair`).
+//! When to ask, and how long a slice may wait, is decided above (`server::repairs`).
 
 mod chosen;
 mod learner;

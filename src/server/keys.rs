@@ -13,12 +13,13 @@ use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{Resumption, WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName as DnsName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName as DnsName, UnixTime};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, ParsedCertificate, WebPkiClientVerifier};
 use rustls::time_provider::TimeProvider;
@@ -26,7 +27,7 @@ use rustls::version::TLS13;
 use rustls::{CertificateError, ClientConfig, Error, RootCertStore, ServerConfig};
 
 use super::handshake;
-use super::limits::KEY_FILE;
+use super::limits::{KEY_FILE, KEYS_AHEAD};
 use super::trust::TrustError;
 use crate::event_loop::{Security, ServerSecurity};
 use crate::herd::name::ServerName;
@@ -37,6 +38,7 @@ pub struct Keys {
     name: ServerName,
     server: Arc<ServerConfig>,
     client: Arc<ClientConfig>,
+    trial: Arc<Trial>,
 }
 
 /// What the three files hold.
@@ -113,8 +115,8 @@ impl Keys {
             .map_err(|_| TrustError(format!("{name}.key holds no private key (PEM): {renew}")))?;
 
         let provider = Arc::new(ring::default_provider());
-        let checks = Checks::new(&roots, &provider)?;
-        checks.check(name, &chain, clock.as_ref())?;
+        let trial = Trial::new(chain.clone(), &roots, &provider, Arc::clone(&clock))?;
+        trial.pass(name, Duration::ZERO)?;
         let unfit = |error: Error| match error {
             Error::InconsistentKeys(_) => TrustError(format!("{name}.key is not the key of {name}.pem: {renew}")),
             _ => TrustError(format!("{name}.key holds no key that can be used: {renew}")),
@@ -122,7 +124,7 @@ impl Keys {
         let mut server = ServerConfig::builder_with_details(Arc::clone(&provider), Arc::clone(&clock))
             .with_protocol_versions(&[&TLS13])
             .expect("ring knows TLS 1.3")
-            .with_client_cert_verifier(checks.clients)
+            .with_client_cert_verifier(Arc::clone(&trial.clients))
             .with_single_cert(chain.clone(), key.clone_key())
             .map_err(unfit)?;
         server.send_tls13_tickets = 0;
@@ -130,18 +132,24 @@ impl Keys {
         let mut client = ClientConfig::builder_with_details(provider, clock)
             .with_protocol_versions(&[&TLS13])
             .expect("ring knows TLS 1.3")
-            .with_webpki_verifier(checks.servers)
+            .with_webpki_verifier(Arc::clone(&trial.servers))
             .with_client_auth_cert(chain, key)
             .map_err(unfit)?;
         client.resumption = Resumption::disabled();
         // A server has one certificate; whom we dial is nobody else's business.
         client.enable_sni = false;
-        Ok(Self { name: name.clone(), server: Arc::new(server), client: Arc::new(client) })
+        let (server, client, trial) = (Arc::new(server), Arc::new(client), Arc::new(trial));
+        Ok(Self { name: name.clone(), server, client, trial })
     }
 
     /// Whose they are.
     pub fn name(&self) -> &ServerName {
         &self.name
+    }
+
+    /// What will be wrong with them within [`KEYS_AHEAD`], if nobody renews them.
+    pub(super) fn fault_ahead(&self) -> Option<TrustError> {
+        self.trial.pass(&self.name, KEYS_AHEAD).err()
     }
 
     /// How those who dial us are received.
@@ -170,13 +178,20 @@ pub(super) fn check_name(shown: Option<&[CertificateDer<'_>]>, name: &ServerName
 }
 
 /// What a neighbour does with our certificate, one end of a link and the other.
-struct Checks {
+struct Trial {
+    chain: Vec<CertificateDer<'static>>,
     clients: Arc<dyn ClientCertVerifier>,
     servers: Arc<WebPkiServerVerifier>,
+    clock: Arc<dyn TimeProvider>,
 }
 
-impl Checks {
-    fn new(roots: &Arc<RootCertStore>, provider: &Arc<CryptoProvider>) -> Result<Self, TrustError> {
+impl Trial {
+    fn new(
+        chain: Vec<CertificateDer<'static>>,
+        roots: &Arc<RootCertStore>,
+        provider: &Arc<CryptoProvider>,
+        clock: Arc<dyn TimeProvider>,
+    ) -> Result<Self, TrustError> {
         let refused = |error: &dyn fmt::Display| TrustError(format!("{AUTHORITIES}: {error}"));
         // Whoever knocks is not told whom we trust.
         let clients = WebPkiClientVerifier::builder_with_provider(Arc::clone(roots), Arc::clone(provider))
@@ -186,20 +201,17 @@ impl Checks {
         let servers = WebPkiServerVerifier::builder_with_provider(Arc::clone(roots), Arc::clone(provider))
             .build()
             .map_err(|error| refused(&error))?;
-        Ok(Self { clients, servers })
+        Ok(Self { chain, clients, servers, clock })
     }
 
-    fn check(
-        &self,
-        name: &ServerName,
-        chain: &[CertificateDer<'_>],
-        clock: &dyn TimeProvider,
-    ) -> Result<(), TrustError> {
-        let now =
-            clock.current_time().ok_or_else(|| TrustError("the system does not say what time it is".to_owned()))?;
-        let (own, others) = chain.split_first().expect("somebody counted them");
-        let as_server = self.servers.verify_server_cert(own, others, &dns_name(name), &[], now);
-        let checked = as_server.and_then(|_| self.clients.verify_client_cert(own, others, now));
+    /// Whether a neighbour would take it, so long from now.
+    fn pass(&self, name: &ServerName, ahead: Duration) -> Result<(), TrustError> {
+        let now = self.clock.current_time();
+        let now = now.ok_or_else(|| TrustError("the system does not say what time it is".to_owned()))?;
+        let when = UnixTime::since_unix_epoch(Duration::from_secs(now.as_secs()).saturating_add(ahead));
+        let (own, others) = self.chain.split_first().expect("somebody counted them");
+        let as_server = self.servers.verify_server_cert(own, others, &dns_name(name), &[], when);
+        let checked = as_server.and_then(|_| self.clients.verify_client_cert(own, others, when));
         checked.map(drop).map_err(|error| {
             let remedy = match error {
                 Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {

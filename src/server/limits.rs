@@ -52,6 +52,12 @@ pub const PEER_HIGH_WATER: usize = 256 * 1024;
 /// Repair goes on, and a neighbour has caught up, when at most so many bytes wait.
 pub const PEER_LOW_WATER: usize = 64 * 1024;
 
+/// How long before a server's certificate ends the log begins to warn of it.
+pub const KEYS_AHEAD: Duration = Duration::from_secs(14 * 24 * 3600);
+
+/// How often that is looked at, beside the start and SIGHUP.
+pub const KEYS_LOOK_EVERY: Duration = Duration::from_secs(24 * 3600);
+
 /// How often a link is compared: what was lost on no link, or by a fault of ours, is found by then.
 pub const REPAIR_EVERY: Duration = Duration::from_secs(30);
 

@@ -54,7 +54,7 @@ pub use self::trust::{Provider, TrustError};
 
 use self::clients::Clients;
 use self::doors::Doors;
-use self::limits::{GOODBYE_TIME, SWEEP_EVERY};
+use self::limits::{GOODBYE_TIME, KEYS_AHEAD, KEYS_LOOK_EVERY, SWEEP_EVERY};
 use self::links::Links;
 use self::lookups::Lookups;
 use self::refusals::Refusals;
@@ -182,6 +182,10 @@ impl Servers {
         if self.each.iter().any(|server| server.limits.client_ttl.is_some()) {
             sweep(event_loop);
         }
+        if !are_plain {
+            self.look_ahead();
+            look_ahead_daily(event_loop);
+        }
     }
 
     /// Takes over who the neighbours are, and where: new ones are dialled, those that are gone are told so, those that have
@@ -207,9 +211,20 @@ impl Servers {
             server.refusals = Refusals::default();
             server.keys = Some(keys);
         }
+        self.look_ahead();
         for index in 0..self.each.len() {
             let neighbours = neighbours_of(topology, &self.each[index].name);
             neighbours::set(event_loop, self, ServerId(index), neighbours);
+        }
+    }
+
+    /// Warns of certificates that end soon.
+    fn look_ahead(&self) {
+        for Server { name, keys, .. } in &self.each {
+            if let Some(fault) = keys.as_ref().and_then(Keys::fault_ahead) {
+                let days = KEYS_AHEAD.as_secs() / (24 * 3600);
+                log::warn!(target: name.as_str(), "in {days} days or sooner, {fault}");
+            }
         }
     }
 
@@ -328,6 +343,13 @@ fn sweep(event_loop: &mut Loop<'_, Servers>) {
             server.node.sweep(now);
         }
         sweep(event_loop);
+    });
+}
+
+fn look_ahead_daily(event_loop: &mut Loop<'_, Servers>) {
+    event_loop.call_later(KEYS_LOOK_EVERY, |event_loop, servers| {
+        servers.look_ahead();
+        look_ahead_daily(event_loop);
     });
 }
 

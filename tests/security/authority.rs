@@ -34,6 +34,8 @@ pub(crate) struct Signed {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Term {
     Now,
+    /// Until tomorrow.
+    Soon,
     /// Until an hour ago.
     Past,
     /// From in an hour.
@@ -70,7 +72,8 @@ impl Authority {
         let mut params = CertificateParams::new(names).expect("valid names");
         let hour = Duration::from_secs(3600);
         let (from, until) = match term {
-            Term::Now => (noon() - 24 * hour, noon() + 24 * hour),
+            Term::Now => (noon() - 24 * hour, noon() + 100 * 24 * hour),
+            Term::Soon => (noon() - 24 * hour, noon() + 24 * hour),
             Term::Past => (noon() - 24 * hour, noon() - hour),
             Term::Future => (noon() + hour, noon() + 24 * hour),
         };

@@ -6,7 +6,7 @@ use proxy_herd::driver::sim::Crash;
 use proxy_herd::event_loop::Security;
 use proxy_herd::server::{Keys, Style};
 
-use crate::authority::{Authority, keys};
+use crate::authority::{Authority, BOTH_ENDS, Term, keys};
 use crate::logbook::{all_logged, logged};
 use crate::stage::{Ear, Place, SECURED, Stage, ball_and_hill, everywhere, process};
 
@@ -74,6 +74,32 @@ fn an_authority_is_replaced_without_dropping_a_link() {
         assert_eq!(lost.count(), 0, "{lines:#?}");
     });
 }
+
+#[test]
+fn a_certificate_that_ends_soon_is_warned_of_each_day_until_it_is_renewed() {
+    let authority = Authority::new("test");
+    let ends = authority.sign_for(&["Ball"], Term::Soon, &BOTH_ENDS);
+    let warnings = |lines: &[String]| lines.iter().filter(|line| line.contains(WARNING)).count();
+    let mut stage = None;
+    let lines = all_logged(|| {
+        let stage = stage.insert(Stage::new(Place::Simulated, ball_and_hill(SECURED), |topology, server| {
+            let keys =
+                if server == "Ball" { keys(server, &authority.pem(), &ends) } else { Ok(authority.keys(server)) };
+            process(topology, server, Style::Callbacks).with_keys([keys.expect("they are good today")])
+        }));
+        stage.start_all();
+        stage.links_are_up();
+    });
+    assert_eq!(warnings(&lines), 1, "at the start, of Ball alone: {lines:#?}");
+    let mut stage = stage.expect("it was made");
+    let day = || Duration::from_secs(24 * 3600);
+    assert_eq!(warnings(&all_logged(|| stage.sim().run_for(day()))), 1);
+    assert_eq!(warnings(&all_logged(|| take(&mut stage, "Ball", authority.keys("Ball")))), 0);
+    assert_eq!(warnings(&all_logged(|| stage.sim().run_for(day()))), 0);
+}
+
+const WARNING: &str =
+    "in 14 days or sooner, the certificate Ball.pem has expired: where ca.key is, remove Ball.pem and ";
 
 #[test]
 fn a_link_that_is_made_anew_uses_the_new_keys_whoever_dials() {
