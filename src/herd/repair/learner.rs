@@ -51,10 +51,8 @@ impl Learner {
         }
         if sums.len() == told_of {
             let ours = directory.bucket_sums(told_of);
-            let mut parts = Parts::new(told_of, parts_for(count.max(directory.len() as u64), told_of));
-            for (bucket, _) in sums.iter().zip(&ours).enumerate().filter(|(_, (theirs, ours))| theirs != ours) {
-                parts.push(bucket);
-            }
+            let differ = (0..told_of).filter(|bucket| sums[*bucket] != ours[*bucket]).collect();
+            let parts = Parts::new(told_of, parts_for(count.max(directory.len() as u64), told_of), differ);
             *self = Self::Summing { lesson: told, parts, walk: Walk::default() };
         }
         Ok(())

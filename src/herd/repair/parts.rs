@@ -17,14 +17,20 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    /// No buckets yet, of so many, with so many parts each: see [`is_shape`].
-    pub(super) fn new(of: usize, per: usize) -> Self {
-        Self { of, per, buckets: Vec::new(), starts: vec![ABSENT; of], sums: Vec::new() }
+    /// These buckets, ascending, of so many, with so many parts each: see [`is_shape`].
+    pub(super) fn new(of: usize, per: usize, buckets: Vec<usize>) -> Self {
+        let mut starts = vec![ABSENT; of];
+        for (place, bucket) in buckets.iter().enumerate() {
+            starts[*bucket] = start(place * per);
+        }
+        // Zeros that are there when they are first touched, not all at once.
+        let sums = vec![0; buckets.len() * per];
+        Self { of, per, buckets, starts, sums }
     }
 
     /// One more bucket, greater than those before.
     pub(super) fn push(&mut self, bucket: usize) {
-        self.starts[bucket] = u32::try_from(self.sums.len()).expect("there are at most 2^20 parts");
+        self.starts[bucket] = start(self.sums.len());
         self.buckets.push(bucket);
         self.sums.resize(self.sums.len() + self.per, 0);
     }
@@ -62,6 +68,10 @@ impl Parts {
             self.sums[part] = self.sums[part].wrapping_add(known.line_hash());
         }
     }
+}
+
+fn start(part: usize) -> u32 {
+    u32::try_from(part).expect("there are at most 2^20 parts")
 }
 
 /// A walk over a directory, some shards at a time. What changes meanwhile may be met before or after.

@@ -70,7 +70,7 @@ impl Teacher {
         let bucket = usize::try_from(bucket).ok().filter(|bucket| bucket < of).ok_or(MALFORMED)?;
         let sums = sums.map(|sum| sum.and_then(|sum| u32::try_from(sum).ok()));
         let sums: Vec<u32> = sums.collect::<Option<_>>().ok_or(MALFORMED)?;
-        let new = || Told { ours: Parts::new(*of, sums.len()), theirs: Vec::new() };
+        let new = || Told { ours: Parts::new(*of, sums.len(), Vec::new()), theirs: Vec::new() };
         let Told { ours, theirs } = told.get_or_insert_with(new);
         let ascends = ours.last().is_none_or(|last| last < bucket);
         if !is_shape(*of, sums.len()) || ours.per() != sums.len() || !ascends {
