@@ -191,7 +191,8 @@ impl Sockets {
             let Some(id) = self.reads.pop_front() else { return };
             let Some(socket) = self.connected.get(id) else { continue };
             socket.read_queued = false;
-            if !event_loop.wants_read(id) {
+            let most = event_loop.read_size(id).min(READ);
+            if most == 0 {
                 // Not wanted now: `ResumeReading` brings it back. Only an error does not wait for that.
                 if socket.readable == Readiness::Broken
                     && let Ok(Some(error)) = socket.stream.take_error()
@@ -200,7 +201,6 @@ impl Sockets {
                 }
                 continue;
             }
-            let most = event_loop.read_size(id).min(READ);
             match socket.stream.read(&mut self.buffer[..most]) {
                 Ok(0) => {
                     socket.readable = Readiness::Drained;

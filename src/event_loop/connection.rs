@@ -199,13 +199,14 @@ impl Connection {
         matches!(self.phase, Phase::Unmade(_) | Phase::Ended(_) | Phase::Lost)
     }
 
-    /// Whether the driver should read from the socket.
-    pub(super) fn wants_read(&self) -> bool {
-        match self.phase {
+    /// How many bytes the driver should read from the socket, at the most; none if it should not read.
+    pub(super) fn read_size(&self) -> usize {
+        let wants_read = match self.phase {
             Phase::Handshaking | Phase::Upgrading | Phase::Lingering(_) => true,
             Phase::Open => self.reading == Reading::Flowing,
             _ => false,
-        }
+        };
+        if wants_read { self.read_size as usize } else { 0 }
     }
 
     /// Bytes that were written and have not been taken by the system, unless it is too late for that.

@@ -425,12 +425,12 @@ impl<S> EventLoop<S> {
 
     /// Whether to read from the socket.
     pub fn wants_read(&self, id: ConnId) -> bool {
-        self.hub.connection(id).is_some_and(Connection::wants_read)
+        self.read_size(id) > 0
     }
 
-    /// How many bytes to read from the socket in this turn, if the driver does not read less anyway.
+    /// How many bytes to read from the socket in this turn, if the driver does not read less anyway; none if it should not read.
     pub fn read_size(&self, id: ConnId) -> usize {
-        self.hub.connection(id).map_or(usize::MAX, |connection| connection.read_size as usize)
+        self.hub.connection(id).map_or(0, Connection::read_size)
     }
 
     /// Whether to accept another connection from a listener. If not, a [`Request::Accept`] follows when it is.

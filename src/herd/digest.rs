@@ -61,6 +61,11 @@ impl Sums {
         self.add(place, hash.wrapping_neg());
     }
 
+    /// Takes one away and adds the other, at the cost of one.
+    pub(super) fn replace(&mut self, place: Place, old: u64, new: u64) {
+        self.add(place, new.wrapping_sub(old));
+    }
+
     /// The sums of `count` buckets, a power of two up to [`MOST_BUCKETS`].
     pub(super) fn of_buckets(&self, count: usize) -> Vec<u64> {
         let sum = |sums: &[u64]| sums.iter().fold(0, |all: u64, sum| all.wrapping_add(*sum));
@@ -82,6 +87,10 @@ mod tests {
         let (mut one, mut other) = (Sums::new(), Sums::new());
         lines.iter().for_each(|(place, hash)| one.add(*place, *hash));
         lines.iter().rev().for_each(|(place, hash)| other.add(*place, *hash));
+        assert_eq!((one.all(), one.of_buckets(8)), (other.all(), other.of_buckets(8)));
+        one.replace(lines[3].0, lines[3].1, 5);
+        other.take_away(lines[3].0, lines[3].1);
+        other.add(lines[3].0, 5);
         assert_eq!((one.all(), one.of_buckets(8)), (other.all(), other.of_buckets(8)));
         other.take_away(lines[7].0, lines[7].1);
         let differ = |count: usize| {

@@ -92,9 +92,9 @@ impl Directory {
             Some((entry, _)) if !replaces(entry) => return Merged::Stale,
             Some((entry, least)) => {
                 least.goes(entry);
-                self.sums.take_away(entry.place, entry.line_hash);
+                let old = entry.line_hash;
                 entry.replace(report);
-                self.sums.add(entry.place, entry.line_hash);
+                self.sums.replace(entry.place, old, entry.line_hash);
             }
             None => {
                 if self.count >= self.max_clients && !self.make_room(report) {

@@ -90,9 +90,7 @@ impl Repair {
             DigestLine::Ask { lesson, digest } => self.teacher.begin(directory, lesson, digest),
             DigestLine::Parts { lesson, bucket, sums } => self.teacher.hear(lesson, bucket, sums)?,
             DigestLine::End { lesson } => self.teacher.hear_end(lesson),
-            DigestLine::Buckets { lesson, count, of, first, sums } => {
-                self.learner.hear(directory, lesson, count, of, first, sums)?;
-            }
+            DigestLine::Buckets(buckets) => self.learner.hear(directory, buckets)?,
             DigestLine::Same { lesson } => return Ok(self.learner.end(lesson, 0)),
             DigestLine::Done { lesson, sent } => return Ok(self.learner.end(lesson, sent)),
             DigestLine::Again => return Ok(Heard::Again),

@@ -151,6 +151,25 @@ mod tests {
     }
 
     #[test]
+    fn times_are_moved_and_stop_at_the_ends() {
+        let check = |from: &str, seconds: u64, nanos: u32, earlier: &str, later: &str| {
+            let (from, distance) = (timestamp(from), Duration::new(seconds, nanos));
+            assert_eq!(
+                (from.saturating_sub(distance), from.saturating_add(distance)),
+                (timestamp(earlier), timestamp(later))
+            );
+        };
+        check("10", 0, 0, "10", "10");
+        check("10.25", 1, 500_000_000, "8.75", "11.75");
+        check("0", 0, 1, "-0.000000001", "0.000000001");
+        check("-0.5", 0, 500_000_000, "-1", "0");
+        let (first, last) = ("-9223372036854775807.999999999", "9223372036854775807.999999999");
+        check(first, 0, 1, first, "-9223372036854775807.999999998");
+        check(last, 0, 1, "9223372036854775807.999999998", last);
+        check("0", u64::MAX, 0, first, last);
+    }
+
+    #[test]
     fn nothing_else_is_a_timestamp() {
         for text in [
             "",

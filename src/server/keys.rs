@@ -8,7 +8,7 @@
 //! Who makes the files is not known here (`cli/keygen` does); what is wrong with a handshake, `handshake` says.
 
 use std::fmt;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -231,6 +231,12 @@ enum Readers {
     Owner,
 }
 
+/// The mode of a key's file, if others than its owner can read it.
+pub fn exposure(key: &Metadata) -> Option<u32> {
+    let mode = key.permissions().mode() & 0o777;
+    (mode & 0o077 != 0).then_some(mode)
+}
+
 fn read(file: &Path, readers: Readers) -> Result<Vec<u8>, TrustError> {
     let failed = |why: &dyn fmt::Display| TrustError(format!("{}: {why}", file.display()));
     let missing = |error: io::Error| match error.kind() {
@@ -238,8 +244,10 @@ fn read(file: &Path, readers: Readers) -> Result<Vec<u8>, TrustError> {
         _ => failed(&error),
     };
     let opened = File::open(file).map_err(missing)?;
-    let mode = opened.metadata().map_err(|error| failed(&error))?.permissions().mode() & 0o777;
-    if readers == Readers::Owner && mode & 0o077 != 0 {
+    let metadata = opened.metadata().map_err(|error| failed(&error))?;
+    if readers == Readers::Owner
+        && let Some(mode) = exposure(&metadata)
+    {
         return Err(failed(&format_args!(
             "others can read this key (mode {mode:o}): chmod 600 it, and renew it if anybody did"
         )));

@@ -47,7 +47,7 @@ use crate::herd::node::{Effects, Node};
 use crate::herd::timestamp::Timestamp;
 use crate::herd::topology::{self, Topology};
 
-pub use self::keys::{KeyFiles, Keys, Pem};
+pub use self::keys::{KeyFiles, Keys, Pem, exposure};
 pub use self::links::LinkStatus;
 pub use self::style::Style;
 pub use self::trust::{Provider, TrustError};

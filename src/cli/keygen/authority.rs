@@ -5,7 +5,6 @@
 
 use std::fmt::Write;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -18,6 +17,7 @@ use time::OffsetDateTime;
 
 use super::Failure;
 use crate::herd::name::ServerName;
+use crate::server::exposure;
 
 /// An authority, with its key.
 pub(super) struct Authority(Issuer<'static, KeyPair>);
@@ -74,8 +74,7 @@ pub(super) fn new_key() -> Result<KeyPair, Failure> {
 /// The key in `file`.
 pub(super) fn key_of(file: &Path) -> Result<KeyPair, Failure> {
     let unread = |error| Failure::Failed(format!("{}: {error}", file.display()));
-    let mode = fs::metadata(file).map_err(unread)?.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
+    if let Some(mode) = exposure(&fs::metadata(file).map_err(unread)?) {
         let what =
             format!("others can read {} (mode {mode:o}): chmod 600 it, and renew it if anybody did", file.display());
         return Err(Failure::Failed(what));

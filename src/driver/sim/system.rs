@@ -144,14 +144,14 @@ impl System {
     pub(super) fn read<S>(&mut self, event_loop: &mut EventLoop<S>, network: &mut Network) {
         for id in std::mem::take(&mut self.reads) {
             let Some(end) = self.sockets.get(&id).copied() else { continue };
-            if !event_loop.wants_read(id) {
+            let most = event_loop.read_size(id).min(READ);
+            if most == 0 {
                 // Not wanted now: `ResumeReading` brings it back. Only a reset does not wait for that.
                 if network.is_broken(end) {
                     event_loop.lost(id, ErrorKind::ConnectionReset.into());
                 }
                 continue;
             }
-            let most = event_loop.read_size(id).min(READ);
             match network.read(end, &mut self.buffer[..most]) {
                 Ok(0) => event_loop.received_eof(id),
                 Ok(count) => {

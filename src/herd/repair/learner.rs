@@ -1,6 +1,6 @@
 //! Who wants to know what a neighbour holds.
 
-use super::line::{DigestLine, Lesson, Numbers};
+use super::line::{Buckets, DigestLine, Lesson, Numbers};
 use super::parts::{Parts, Walk, is_shape, parts_for};
 use super::{Heard, MALFORMED, Repair};
 use crate::herd::directory::Directory;
@@ -25,25 +25,17 @@ pub(super) enum Learner {
 
 impl Learner {
     /// Some of the teacher's buckets. Those of another lesson are let pass.
-    pub(super) fn hear(
-        &mut self,
-        directory: &Directory,
-        told: Lesson,
-        count: u64,
-        told_of: u64,
-        first: u64,
-        told_sums: Numbers<'_>,
-    ) -> Result<(), &'static str> {
+    pub(super) fn hear(&mut self, directory: &Directory, told: Buckets<'_>) -> Result<(), &'static str> {
         let Self::Asked { lesson, of, sums } = self else { return Ok(()) };
-        if *lesson != told {
+        if *lesson != told.lesson {
             return Ok(());
         }
-        let told_of = usize::try_from(told_of).ok().filter(|of| is_shape(*of, 2)).ok_or(MALFORMED)?;
-        if first != sums.len() as u64 || (*of != 0 && *of != told_of) {
+        let told_of = usize::try_from(told.of).ok().filter(|of| is_shape(*of, 2)).ok_or(MALFORMED)?;
+        if told.first != sums.len() as u64 || (*of != 0 && *of != told_of) {
             return Err(MALFORMED);
         }
         *of = told_of;
-        for sum in told_sums {
+        for sum in told.sums {
             sums.push(sum.ok_or(MALFORMED)?);
         }
         if sums.len() > told_of {
@@ -52,8 +44,8 @@ impl Learner {
         if sums.len() == told_of {
             let ours = directory.bucket_sums(told_of);
             let differ = (0..told_of).filter(|bucket| sums[*bucket] != ours[*bucket]).collect();
-            let parts = Parts::new(told_of, parts_for(count.max(directory.len() as u64), told_of), differ);
-            *self = Self::Summing { lesson: told, parts, walk: Walk::default() };
+            let parts = Parts::new(told_of, parts_for(told.count.max(directory.len() as u64), told_of), differ);
+            *self = Self::Summing { lesson: told.lesson, parts, walk: Walk::default() };
         }
         Ok(())
     }

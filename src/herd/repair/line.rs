@@ -25,8 +25,8 @@ pub(super) enum DigestLine<'a> {
     Ask { lesson: Lesson, digest: Digest },
     /// "I hold the same."
     Same { lesson: Lesson },
-    /// "I hold `count` reports; these are the sums of my buckets from `first` on, of so many."
-    Buckets { lesson: Lesson, count: u64, of: u64, first: u64, sums: Numbers<'a> },
+    /// "These are the sums of some of my buckets."
+    Buckets(Buckets<'a>),
     /// "These are the sums of the parts of that bucket of mine, cut."
     Parts { lesson: Lesson, bucket: u64, sums: Numbers<'a> },
     /// "That was all that differs."
@@ -37,6 +37,19 @@ pub(super) enum DigestLine<'a> {
     Again,
 }
 
+/// The sums of some of the teacher's buckets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Buckets<'a> {
+    pub(super) lesson: Lesson,
+    /// How many reports the teacher holds.
+    pub(super) count: u64,
+    /// How many buckets there are in all.
+    pub(super) of: u64,
+    /// Which of them the first sum is of.
+    pub(super) first: u64,
+    pub(super) sums: Numbers<'a>,
+}
+
 impl<'a> DigestLine<'a> {
     /// Takes `words` apart; `None` if they are no line of a repair.
     pub(super) fn parse(words: &'a [u8]) -> Option<Self> {
@@ -45,7 +58,7 @@ impl<'a> DigestLine<'a> {
             b"SAME" => Self::Same { lesson: rest.lesson()? },
             b"BUCKETS" => {
                 let (lesson, count, of, first) = (rest.lesson()?, rest.number()?, rest.number()?, rest.number()?);
-                return Some(Self::Buckets { lesson, count, of, first, sums: rest });
+                return Some(Self::Buckets(Buckets { lesson, count, of, first, sums: rest }));
             }
             b"PARTS" => {
                 let (lesson, bucket) = (rest.lesson()?, rest.number()?);
@@ -69,7 +82,7 @@ impl<'a> DigestLine<'a> {
                 write!(text, "DIGEST {lesson:x} {count:x} {sum:x}")
             }
             Self::Same { lesson: Lesson(lesson) } => write!(text, "DIGEST SAME {lesson:x}"),
-            Self::Buckets { lesson: Lesson(lesson), count, of, first, .. } => {
+            Self::Buckets(Buckets { lesson: Lesson(lesson), count, of, first, .. }) => {
                 write!(text, "DIGEST BUCKETS {lesson:x} {count:x} {of:x} {first:x}")
             }
             Self::Parts { lesson: Lesson(lesson), bucket, .. } => write!(text, "DIGEST PARTS {lesson:x} {bucket:x}"),
@@ -78,7 +91,7 @@ impl<'a> DigestLine<'a> {
             Self::Again => write!(text, "DIGEST AGAIN"),
         };
         start.expect("a Vec takes everything");
-        if let Self::Buckets { sums, .. } | Self::Parts { sums, .. } = self
+        if let Self::Buckets(Buckets { sums, .. }) | Self::Parts { sums, .. } = self
             && !sums.0.is_empty()
         {
             text.push(b' ');
@@ -182,7 +195,7 @@ mod tests {
         check(DigestLine::Ask { lesson: Lesson(0), digest: Digest { count: 0, sum: 16 } }, "0 0 10");
         check(DigestLine::Same { lesson }, "SAME ffffffff");
         check(
-            DigestLine::Buckets { lesson, count: 3, of: 8, first: 4, sums },
+            DigestLine::Buckets(Buckets { lesson, count: 3, of: 8, first: 4, sums }),
             "BUCKETS ffffffff 3 8 4 0 ffffffffffffffff a",
         );
         check(DigestLine::Parts { lesson, bucket: 7, sums }, "PARTS ffffffff 7 0 ffffffffffffffff a");

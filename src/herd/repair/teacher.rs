@@ -1,7 +1,7 @@
 //! Who finds out what a neighbour lacks, and sends it.
 
 use super::chosen::Chosen;
-use super::line::{DigestLine, Lesson, Numbers};
+use super::line::{Buckets, DigestLine, Lesson, Numbers};
 use super::parts::{Parts, Walk, buckets_for, is_shape};
 use super::{MALFORMED, Repair};
 use crate::herd::digest::{Digest, Place};
@@ -145,7 +145,7 @@ impl Teacher {
             let line = &sums[next..of.min(next + SUMS_PER_LINE)];
             numbers.clear();
             let sums = Numbers::write(&mut numbers, line.iter().copied());
-            DigestLine::Buckets { lesson, count, of: of as u64, first: next as u64, sums }.write(text);
+            DigestLine::Buckets(Buckets { lesson, count, of: of as u64, first: next as u64, sums }).write(text);
             next += line.len();
         }
         if next < of { Self::Telling { lesson, of, next } } else { Self::Hearing { lesson, of, told: None } }
