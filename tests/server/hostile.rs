@@ -44,9 +44,7 @@ fn clients(world: &Simulated) -> Option<u32> {
 
 /// Somebody who comes by Goloman's door for peers and says that it is Hands.
 fn guest(world: &mut Simulated) -> ClientId {
-    let address = world.topology.find(&name("Goloman")).expect("it is there").peers;
-    let guest = world.sim.connect(address);
-    world.sim.send(guest, HELLO);
+    let guest = world.stranger("Goloman", HELLO);
     world.pass(MOMENT);
     guest
 }

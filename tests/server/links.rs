@@ -30,8 +30,7 @@ fn guest() -> (Simulated, ClientId) {
     let hands = world.host("Hands");
     world.sim.crash(hands, Crash::Killed);
     world.until("the link is lost", |world| world.links_up("Goloman") == 2);
-    let address = world.topology.find(&name("Goloman")).expect("it is there").peers;
-    let guest = world.sim.connect(address);
+    let guest = world.stranger("Goloman", b"");
     world.pass(MOMENT);
     assert_eq!(hear(&mut world, guest), HELLO);
     (world, guest)

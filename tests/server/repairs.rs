@@ -137,8 +137,6 @@ fn what_got_lost_without_a_trace_is_found_at_the_next_comparison() {
     world.sim.crash(hands, Crash::Killed);
     world.until("the link is lost", |world| world.links_up("Goloman") == 2);
     let guest = come(&mut world);
-    world.sim.send(guest, b"HERD 1 goloman Hands 0.1.0\n");
-    world.pass(Duration::from_secs(1));
     let question = question(&mut world, guest);
     world.sim.send(guest, format!("DIGEST SAME {question}\n").as_bytes());
     // The guest says that it knows the same, and when it is asked again, that it knows more.
@@ -157,12 +155,11 @@ fn what_got_lost_without_a_trace_is_found_at_the_next_comparison() {
 #[test]
 fn what_comes_late_of_what_a_neighbour_said_before_it_fell_reaches_it_too() {
     let mut world = herd(Weather::default());
-    let (welsh, holiday) = (world.host("Welsh"), world.topology.find(&name("Holiday")).expect("it is there").peers);
+    let welsh = world.host("Welsh");
     world.sim.crash(welsh, Crash::Killed);
     world.until("the link is lost", |world| world.links_up("Holiday") == 2);
     // What a killed process has written is still sent by its system, on a connection that nobody resets.
-    let before = world.sim.connect(holiday);
-    world.sim.send(before, b"HERD 1 goloman Welsh 0.1.0\n");
+    let before = world.stranger("Holiday", b"HERD 1 goloman Welsh 0.1.0\n");
     world.pass(Duration::from_secs(1));
     world.restart("Welsh", provider());
     world.until("the end of the lesson", |world| status(world, "Welsh", "Holiday").is_in_step);
@@ -174,19 +171,13 @@ fn what_comes_late_of_what_a_neighbour_said_before_it_fell_reaches_it_too() {
 
 #[test]
 fn who_breaks_the_protocol_is_told_off_and_left_alone_for_a_while() {
-    let mut world = herd(Weather::default());
-    let hands = world.host("Hands");
-    world.sim.crash(hands, Crash::Killed);
-    world.until("the link is lost", |world| world.links_up("Goloman") == 2);
+    let mut world = without_hands();
     for penance in [1, 2, 4] {
-        let guest = come(&mut world);
-        world.sim.send(guest, b"HERD 1 goloman Hands 0.1.0\nDIGEST nonsense\n");
+        let guest = world.stranger("Goloman", &[HELLO, b"DIGEST nonsense\n"].concat());
         world.pass(MOMENT);
         let heard = String::from_utf8(world.sim.take_received(guest)).expect("text");
         assert!(heard.ends_with("ERR this DIGEST makes no sense here\n"), "{heard}");
         let early = come(&mut world);
-        world.sim.send(early, b"HERD 1 goloman Hands 0.1.0\n");
-        world.pass(MOMENT);
         let heard = String::from_utf8(world.sim.take_received(early)).expect("text");
         assert!(heard.contains("ERR Hands broke the protocol and is not heard for another "), "{heard}");
         world.pass(VIOLATION_PAUSE_FIRST * penance);
@@ -199,13 +190,9 @@ fn who_breaks_the_protocol_is_told_off_and_left_alone_for_a_while() {
 /// Neither its lesson nor the reports of a busy minute are queued for a neighbour that lives and does not read.
 #[test]
 fn a_minute_without_reading_costs_the_cap_at_most() {
-    let mut world = herd(Weather::default());
-    let hands = world.host("Hands");
-    world.sim.crash(hands, Crash::Killed);
+    let mut world = without_hands();
     report(&mut world, "Goloman", "k", 5_000, 5);
     let guest = come(&mut world);
-    world.sim.send(guest, b"HERD 1 goloman Hands 0.1.0\n");
-    world.pass(MOMENT);
     world.sim.stop_reading(guest);
     world.sim.send(guest, b"DIGEST 7 0 0\n");
     for second in 6..66 {
@@ -230,12 +217,7 @@ fn a_minute_without_reading_costs_the_cap_at_most() {
 #[test]
 fn questions_of_one_who_does_not_read_cost_the_cap_at_most() {
     let check = |question: &str, answer: &str| {
-        let mut world = herd(Weather::default());
-        let hands = world.host("Hands");
-        world.sim.crash(hands, Crash::Killed);
-        let guest = come(&mut world);
-        world.sim.send(guest, b"HERD 1 goloman Hands 0.1.0\n");
-        world.pass(MOMENT);
+        let (mut world, guest) = with_guest();
         world.sim.stop_reading(guest);
         for _ in 0..50 {
             world.sim.send(guest, question.repeat(2_000).as_bytes());
@@ -260,12 +242,7 @@ fn questions_of_one_who_does_not_read_cost_the_cap_at_most() {
 /// Nor does asking for a sign of life add to what waits, however long that goes on.
 #[test]
 fn half_a_day_without_reading_costs_the_cap_at_most() {
-    let mut world = herd(Weather::default());
-    let hands = world.host("Hands");
-    world.sim.crash(hands, Crash::Killed);
-    let guest = come(&mut world);
-    world.sim.send(guest, b"HERD 1 goloman Hands 0.1.0\n");
-    world.pass(MOMENT);
+    let (mut world, guest) = with_guest();
     world.sim.stop_reading(guest);
     for second in 0..30 {
         report(&mut world, "Goloman", "k", 1_000, second);
@@ -286,13 +263,7 @@ fn half_a_day_without_reading_costs_the_cap_at_most() {
 /// What a lesson brings twice was not missing; nor was what was flooded between two lessons.
 #[test]
 fn only_what_was_missing_counts_as_repaired() {
-    let mut world = herd(Weather::default());
-    let hands = world.host("Hands");
-    world.sim.crash(hands, Crash::Killed);
-    world.until("the link is lost", |world| world.links_up("Goloman") == 2);
-    let guest = come(&mut world);
-    world.sim.send(guest, b"HERD 1 goloman Hands 0.1.0\n");
-    world.pass(MOMENT);
+    let (mut world, guest) = with_guest();
     let lesson = question(&mut world, guest);
     let line = |stamp: u32| format!("AT Hands +0.000000000 k +1+1 {stamp}\n");
     world.sim.send(guest, format!("DIGEST SAME {lesson}\n{}", line(5)).as_bytes());
@@ -315,13 +286,7 @@ fn only_what_was_missing_counts_as_repaired() {
 /// Who drops reports has missed nothing; who is told so is out of step until it has learnt them.
 #[test]
 fn whose_reports_were_dropped_is_out_of_step() {
-    let mut world = herd(Weather::default());
-    let hands = world.host("Hands");
-    world.sim.crash(hands, Crash::Killed);
-    world.until("the link is lost", |world| world.links_up("Goloman") == 2);
-    let guest = come(&mut world);
-    world.sim.send(guest, b"HERD 1 goloman Hands 0.1.0\n");
-    world.pass(MOMENT);
+    let (mut world, guest) = with_guest();
     let lesson = question(&mut world, guest);
     world.sim.send(guest, format!("DIGEST SAME {lesson}\n").as_bytes());
     world.pass(MOMENT);
@@ -347,18 +312,8 @@ fn whose_reports_were_dropped_is_out_of_step() {
 /// Of the connections of one neighbour at most two are open: the link, and the one before it.
 #[test]
 fn who_comes_again_and_again_keeps_few_connections() {
-    let mut world = herd(Weather::default());
-    let hands = world.host("Hands");
-    world.sim.crash(hands, Crash::Killed);
-    world.until("the link is lost", |world| world.links_up("Goloman") == 2);
-    let guests: Vec<_> = (0..10)
-        .map(|_| {
-            let guest = come(&mut world);
-            world.sim.send(guest, b"HERD 1 goloman Hands 0.1.0\n");
-            world.pass(MOMENT);
-            guest
-        })
-        .collect();
+    let mut world = without_hands();
+    let guests: Vec<_> = (0..10).map(|_| come(&mut world)).collect();
     let open = guests.iter().filter(|guest| world.sim.ending(**guest).is_none()).count();
     assert_eq!(open, 2);
 }
@@ -388,11 +343,28 @@ fn question(world: &mut Simulated, guest: ClientId) -> String {
     lesson.expect("it is asked").to_owned()
 }
 
+/// A herd in which Hands is down.
+fn without_hands() -> Simulated {
+    let mut world = herd(Weather::default());
+    let hands = world.host("Hands");
+    world.sim.crash(hands, Crash::Killed);
+    world.until("the link is lost", |world| world.links_up("Goloman") == 2);
+    world
+}
+
+/// The same, and somebody who says to Goloman that it is Hands.
+fn with_guest() -> (Simulated, ClientId) {
+    let mut world = without_hands();
+    let guest = come(&mut world);
+    (world, guest)
+}
+
 fn come(world: &mut Simulated) -> ClientId {
-    let address = world.topology.find(&name("Goloman")).expect("it is there").peers;
-    let guest = world.sim.connect(address);
+    let guest = world.stranger("Goloman", HELLO);
     world.pass(MOMENT);
     guest
 }
+
+const HELLO: &[u8] = b"HERD 1 goloman Hands 0.1.0\n";
 
 const MOMENT: Duration = Duration::from_millis(100);

@@ -44,6 +44,14 @@ impl Simulated {
         self.sim.enter(host, |event_loop, servers| servers.start(event_loop));
     }
 
+    /// Somebody who comes by a server's door for peers, and says this.
+    pub(crate) fn stranger(&mut self, server: &str, says: &[u8]) -> ClientId {
+        let address = self.topology.find(&name(server)).expect("a server of the topology").peers;
+        let stranger = self.sim.connect(address);
+        self.sim.send(stranger, says);
+        stranger
+    }
+
     fn place(&self, server: &str) -> usize {
         let name = name(server);
         let place = self.topology.servers().iter().position(|server| server.name == name);
