@@ -268,9 +268,7 @@ fn servers_of_both_styles_are_one_herd() {
             }
         }
         for server in servers {
-            server.signal("TERM");
-            let (code, said) = server.end();
-            assert_eq!(code, Some(0), "{said}");
+            server.stop();
         }
     }
 }
@@ -417,9 +415,7 @@ fn a_neighbour_comes_with_sighup() {
         hill.wait_for("its other end says: Hill is no neighbour of Ball any more");
         hill.wait_for("its other end says: Ball has no link with Hill");
         for server in [ball, hill] {
-            server.signal("TERM");
-            let (code, said) = server.end();
-            assert_eq!(code, Some(0), "{said}");
+            server.stop();
         }
     });
 }
@@ -435,9 +431,7 @@ fn the_key_is_never_shown() {
         ball.wait_for("proxy-herd: talk to Ball");
         let answer = converse(herd.clients("Ball"), b"IAMAT k +1+1 1\nWHATSAT k 1 1\n");
         assert!(answer.contains("\"status\" : \"UNKNOWN_ERROR\"") && answer.ends_with("}\n\n"), "{answer}");
-        ball.signal("TERM");
-        let (code, said) = ball.end();
-        assert_eq!(code, Some(0), "{said}");
+        let said = ball.stop();
         let logs = [herd.log("Ball"), herd.log("proxy-herd")].concat();
         assert!(logs.contains(&closed.to_string()), "the log tells why:\n{logs}");
         assert!(![answer, said, logs].concat().contains(CANARY));

@@ -118,6 +118,15 @@ impl Running {
         kill(signal, self.child.id());
     }
 
+    /// Has it stop in good order: what it said since it was last waited for.
+    #[track_caller]
+    pub(crate) fn stop(self) -> String {
+        self.signal("TERM");
+        let (code, said) = self.end();
+        assert_eq!(code, Some(0), "{said}");
+        said
+    }
+
     /// Waits for its end: the exit code, and what it said since it was last waited for.
     pub(crate) fn end(mut self) -> (Option<i32>, String) {
         let before = self.said.len();

@@ -57,9 +57,7 @@ fn a_herd_whose_cable_is_pulled_serves_on_both_sides_and_is_in_step_when_it_is_b
         herd.expect_known(&NAMES, &report);
     }
     for server in servers {
-        server.signal("TERM");
-        let (code, said) = server.end();
-        assert_eq!(code, Some(0), "{said}");
+        server.stop();
     }
 }
 
