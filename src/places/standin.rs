@@ -29,7 +29,7 @@ pub fn respond(gazetteer: &Gazetteer, request: &Request) -> Response {
         (_, LEGACY_PATH) => (405, String::new()),
         _ => (404, String::new()),
     };
-    Response { status, body: body.into_bytes(), keep_alive: request.keep_alive }
+    Response { status, body: body.into_bytes(), keep_alive: request.keep_alive, retry_after: None }
 }
 
 fn search(gazetteer: &Gazetteer, query: &str) -> Value {
@@ -139,10 +139,14 @@ mod tests {
 
     use super::*;
     use crate::places::answer::Answer;
+    use crate::wire::http_request::Headers;
 
     fn ask(target: &str) -> Response {
         let (method, target) = ("GET".to_owned(), target.to_owned());
-        respond(Gazetteer::shipped(), &Request { method, target, body: Vec::new(), keep_alive: true })
+        respond(
+            Gazetteer::shipped(),
+            &Request { method, target, headers: Headers::default(), body: Vec::new(), keep_alive: true },
+        )
     }
 
     fn search(query: &str) -> (String, Value) {
@@ -180,10 +184,10 @@ mod tests {
     #[test]
     fn only_nearby_search_is_here() {
         let check = |method: &str, target: &str, expected| {
-            let request =
-                Request { method: method.to_owned(), target: target.to_owned(), body: Vec::new(), keep_alive: false };
+            let (method, target, headers) = (method.to_owned(), target.to_owned(), Headers::default());
+            let request = Request { method, target, headers, body: Vec::new(), keep_alive: false };
             let Response { status, keep_alive, .. } = respond(Gazetteer::shipped(), &request);
-            assert_eq!((status, keep_alive), (expected, false), "{method} {target}");
+            assert_eq!((status, keep_alive), (expected, false), "{request:?}");
         };
         check("GET", LEGACY_PATH, 200);
         check("POST", LEGACY_PATH, 405);

@@ -246,7 +246,7 @@ impl Lookups {
         question: &Question,
         response: Response,
     ) -> Heard {
-        let Response { status, body, keep_alive } = response;
+        let Response { status, body, keep_alive, .. } = response;
         match Answer::read(body) {
             Ok(answer) => self.answer_all(event_loop, question, answer, "Places says so itself"),
             Err(nonsense) => {

@@ -62,7 +62,9 @@ impl Protocol<Servers> for Standin {
                     data = &data[consumed..];
                     standin::respond(Gazetteer::shipped(), &message)
                 }
-                Err(error) => Response { status: error.status(), body: Vec::new(), keep_alive: false },
+                Err(error) => {
+                    Response { status: error.status(), body: Vec::new(), keep_alive: false, retry_after: None }
+                }
             };
             let mut bytes = Vec::new();
             response.write_to(standin::CONTENT_TYPE, &mut bytes);

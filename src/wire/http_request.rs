@@ -1,10 +1,9 @@
 //! A request of HTTP/1.1: written for Places, and decoded by the stand-in.
 //!
 //! - What is written is checked byte by byte, so that nothing in a target or a header can begin another line.
-//! - The decoder keeps what a server of JSON needs, the method, the target and the body, and forgets the headers.
-//! - A target may hold a key: a [`Request`] shows only its path.
+//! - A target and a header may hold a key: a [`Request`] shows only its path.
 //!
-//! What it does not do: it writes no bodies, as nobody here sends one.
+//! What it does not do: it writes no body in chunks, and knows no `Expect`.
 
 use std::error::Error;
 use std::fmt;
@@ -20,10 +19,22 @@ impl RequestHead {
     /// # Errors
     /// If the host or the target has a byte that is not a visible ASCII character, or the target does not start with `/`.
     pub fn get(host: &str, target: &str) -> Result<Self, Unwritable> {
+        Self::begin("GET", host, target)
+    }
+
+    /// `POST target`, likewise, for [`finish_with`](Self::finish_with) a body.
+    ///
+    /// # Errors
+    /// As of [`get`](Self::get).
+    pub fn post(host: &str, target: &str) -> Result<Self, Unwritable> {
+        Self::begin("POST", host, target)
+    }
+
+    fn begin(method: &str, host: &str, target: &str) -> Result<Self, Unwritable> {
         if !target.starts_with('/') || ![host, target].into_iter().all(is_word) {
             return Err(Unwritable);
         }
-        Self(format!("GET {target} HTTP/1.1\r\n").into_bytes())
+        Self(format!("{method} {target} HTTP/1.1\r\n").into_bytes())
             .header("Host", host)?
             .header("Accept", "application/json")?
             .header("User-Agent", USER_AGENT)?
@@ -49,6 +60,16 @@ impl RequestHead {
         self.0.extend_from_slice(b"\r\n");
         self.0
     }
+
+    /// The bytes to send, for a request with this JSON as its body.
+    pub fn finish_with(mut self, json: &[u8]) -> Vec<u8> {
+        let length = json.len();
+        self.0.extend_from_slice(
+            format!("Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n").as_bytes(),
+        );
+        self.0.extend_from_slice(json);
+        self.0
+    }
 }
 
 /// A target, host or header value that would not stay in its place on the wire.
@@ -70,6 +91,8 @@ pub struct Request {
     pub method: String,
     /// The target, as sent: `/path?query`.
     pub target: String,
+    /// The headers, in their order.
+    pub headers: Headers,
     /// The body, without any transfer coding.
     pub body: Vec<u8>,
     /// Whether the client wants the connection to stay.
@@ -80,6 +103,25 @@ impl fmt::Debug for Request {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = self.target.split('?').next().unwrap_or_default();
         write!(formatter, "{} {path} ({} bytes)", self.method, self.body.len())
+    }
+}
+
+/// The headers of a message. They may hold a key: not for `Debug`.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Headers(Vec<(String, Vec<u8>)>);
+
+impl Headers {
+    /// The value of the first header of this name, in whatever case.
+    pub fn find(&self, name: &str) -> Option<&[u8]> {
+        let found = self.0.iter().find(|(other, _)| other.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_slice())
+    }
+}
+
+/// For those who make a request by hand.
+impl FromIterator<(String, Vec<u8>)> for Headers {
+    fn from_iter<Each: IntoIterator<Item = (String, Vec<u8>)>>(headers: Each) -> Self {
+        Self(headers.into_iter().collect())
     }
 }
 
@@ -137,7 +179,8 @@ fn begin(head: &[u8], limits: Limits) -> Result<(Request, Body), HttpError> {
         return Err(HttpError::BadHead);
     }
     let (method, target) = (method.to_owned(), target.to_owned());
-    let request = Request { method, target, body: Vec::new(), keep_alive: framing.keep_alive };
+    let headers = request.headers.iter().map(|header| (header.name.to_owned(), header.value.to_vec())).collect();
+    let request = Request { method, target, headers, body: Vec::new(), keep_alive: framing.keep_alive };
     Ok((request, Body::new(framing.body(End::Length { left: 0 }), limits)))
 }
 
@@ -173,7 +216,7 @@ mod tests {
         let whole = requests([text.as_bytes()].into_iter());
         assert_eq!(requests(text.as_bytes().chunks(1)), whole, "{text:?} by bytes");
         let shown = whole.map(|requests| {
-            let show = |Request { method, target, body, keep_alive }: &Request| {
+            let show = |Request { method, target, body, keep_alive, .. }: &Request| {
                 format!("{method} {target} {}{}", String::from_utf8_lossy(body), if *keep_alive { "+" } else { "" })
             };
             requests.iter().map(show).collect::<Vec<_>>()
@@ -226,6 +269,15 @@ mod tests {
         );
         assert_eq!(String::from_utf8_lossy(&bytes), expected);
         check(&expected, Ok(&["GET /a?b=c +"]));
+
+        let head = RequestHead::post("h", "/a").and_then(|head| head.header("X-Key", "k")).expect("writable");
+        let read = requests([&head.finish_with(b"{\"a\":1}")[..]].into_iter()).expect("a request");
+        let [request] = &read[..] else { panic!("{read:?}") };
+        assert_eq!((request.method.as_str(), &request.body[..]), ("POST", &b"{\"a\":1}"[..]));
+        let find = |name| request.headers.find(name);
+        assert_eq!(find("x-key"), Some(&b"k"[..]));
+        assert_eq!(find("CONTENT-TYPE"), Some(&b"application/json"[..]));
+        assert_eq!(find("X-Other"), None);
     }
 
     #[test]
@@ -240,8 +292,9 @@ mod tests {
     }
 
     #[test]
-    fn a_request_does_not_show_its_query() {
-        let request = requests([&b"GET /a?key=secret HTTP/1.1\r\nHost: h\r\n\r\n"[..]].into_iter()).expect("a request");
+    fn a_request_does_not_show_its_query_nor_its_headers() {
+        let request = b"GET /a?key=secret HTTP/1.1\r\nHost: h\r\nX-Key: secret\r\n\r\n";
+        let request = requests([&request[..]].into_iter()).expect("a request");
         assert_eq!(format!("{request:?}"), "[GET /a (0 bytes)]");
     }
 

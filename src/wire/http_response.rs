@@ -5,9 +5,10 @@
 //! - A body without a length runs until the connection ends. Over TLS only a clean end may be told to
 //!   [`ResponseDecoder::finish`]: without close_notify the body was cut short.
 //!
-//! Redirects are responses like others. Headers are read for the framing and then forgotten.
+//! Redirects are responses like others. Headers are read for the framing and for `Retry-After`, and then forgotten.
 
 use crate::wire::http::{Body, End, Framing, HEADERS_LIMIT, Head, HttpError, Limits, Status, parsed};
+use crate::wire::retry_after::RetryAfter;
 
 /// A whole response.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub struct Response {
     pub body: Vec<u8>,
     /// Whether the connection can take another request.
     pub keep_alive: bool,
+    /// When to ask again, if it says so in a way that can be understood.
+    pub retry_after: Option<RetryAfter>,
 }
 
 impl Response {
@@ -27,17 +30,21 @@ impl Response {
     /// If `content_type`, which is never the peer's, would end its header line.
     pub fn write_to(&self, content_type: &str, out: &mut Vec<u8>) {
         assert!(!content_type.contains(['\r', '\n']), "a content type is one of our constants");
-        let Self { status, body, keep_alive } = self;
+        let Self { status, body, keep_alive, retry_after } = self;
         let reason = reason(*status);
         let length = body.len();
         let connection = if *keep_alive { "keep-alive" } else { "close" };
         out.extend_from_slice(
             format!(
                 "HTTP/1.1 {status} {reason}\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n\
-                 Connection: {connection}\r\n\r\n"
+                 Connection: {connection}\r\n"
             )
             .as_bytes(),
         );
+        if let Some(when) = retry_after {
+            out.extend_from_slice(format!("Retry-After: {when}\r\n").as_bytes());
+        }
+        out.extend_from_slice(b"\r\n");
         out.extend_from_slice(body);
     }
 }
@@ -53,6 +60,7 @@ pub struct ResponseDecoder {
 struct Begun {
     status: u16,
     keep_alive: bool,
+    retry_after: Option<RetryAfter>,
     body: Body,
 }
 
@@ -73,8 +81,9 @@ impl ResponseDecoder {
             let rest = &data[consumed..];
             if let Some(begun) = &mut self.begun {
                 let Some(taken) = begun.body.push(rest)? else { return Ok(Status::Partial) };
-                let Begun { status, keep_alive, body } = self.begun.take().expect("matched two lines above");
-                let message = Response { status, keep_alive, body: body.into_bytes() };
+                let Begun { status, keep_alive, retry_after, body } =
+                    self.begun.take().expect("matched two lines above");
+                let message = Response { status, keep_alive, retry_after, body: body.into_bytes() };
                 self.head = Head::new(self.limits.head);
                 return Ok(Status::Complete { message, consumed: consumed + taken });
             }
@@ -91,7 +100,9 @@ impl ResponseDecoder {
     /// [`HttpError::Silent`] between responses, [`HttpError::CutShort`] within one.
     pub fn finish(self) -> Result<Response, HttpError> {
         match self.begun {
-            Some(Begun { status, keep_alive, body }) => Ok(Response { status, keep_alive, body: body.finish()? }),
+            Some(Begun { status, keep_alive, retry_after, body }) => {
+                Ok(Response { status, keep_alive, retry_after, body: body.finish()? })
+            }
             None if self.head.is_untouched() => Err(HttpError::Silent),
             None => Err(HttpError::CutShort),
         }
@@ -112,7 +123,10 @@ fn begin(head: &[u8], limits: Limits) -> Result<Option<Begun>, HttpError> {
         _ => framing.body(End::Close),
     };
     let keep_alive = framing.keep_alive && !matches!(end, End::Close);
-    Ok(Some(Begun { status, keep_alive, body: Body::new(end, limits) }))
+    let mut headers = response.headers.iter();
+    let retry_after = headers.find(|header| header.name.eq_ignore_ascii_case("retry-after"));
+    let retry_after = retry_after.and_then(|header| RetryAfter::parse(header.value));
+    Ok(Some(Begun { status, keep_alive, retry_after, body: Body::new(end, limits) }))
 }
 
 /// The phrase for a person who reads the wire; empty for statuses that we do not send (RFC 9112, 4).
@@ -282,7 +296,8 @@ mod tests {
     #[test]
     fn what_is_written_is_read_back() {
         for (body, keep_alive) in [(&b""[..], true), (b"a\r\n\r\nb", true), (b"abc", false)] {
-            let response = Response { status: 404, body: body.to_vec(), keep_alive };
+            let retry_after = keep_alive.then(|| RetryAfter::parse(b"7").expect("seconds"));
+            let response = Response { status: 404, body: body.to_vec(), keep_alive, retry_after };
             let mut bytes = Vec::new();
             response.write_to("application/json", &mut bytes);
             assert_eq!(conversation([&bytes[..]].into_iter()), (vec![response], Ok(())));

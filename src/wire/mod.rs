@@ -6,3 +6,4 @@ mod http_chunked;
 pub mod http_request;
 pub mod http_response;
 pub mod lines;
+pub mod retry_after;
