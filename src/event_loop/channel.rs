@@ -17,7 +17,7 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, ServerConfig, ServerConnection};
+use rustls::{ClientConfig, ClientConnection, HandshakeKind, ServerConfig, ServerConnection};
 
 use super::buffer::WriteBuffer;
 
@@ -150,6 +150,8 @@ pub struct TlsInfo<'a> {
     pub server_name: Option<&'a str>,
     /// The peer's certificate and what came with it, the peer's own first.
     pub peer_certificates: Option<&'a [CertificateDer<'static>]>,
+    /// Whether an earlier session was resumed, without certificates being sent again. asyncio: `ssl_object.session_reused`.
+    pub is_resumed: bool,
 }
 
 /// What stands between a protocol and its socket.
@@ -266,6 +268,7 @@ impl Channel {
                 rustls::Connection::Client(_) => None,
             },
             peer_certificates: tls.connection.peer_certificates(),
+            is_resumed: tls.connection.handshake_kind() == Some(HandshakeKind::Resumed),
         })
     }
 }

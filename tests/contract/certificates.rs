@@ -40,6 +40,13 @@ impl Authority {
         self.client_of(name, rustls::DEFAULT_VERSIONS)
     }
 
+    /// The same, but it resumes sessions.
+    pub(crate) fn client_that_remembers(&self, name: &str) -> Security {
+        let Security::Tls(mut config, name) = self.client(name) else { unreachable!("it is TLS") };
+        Arc::make_mut(&mut config).resumption = Resumption::in_memory_sessions(2);
+        Security::Tls(config, name)
+    }
+
     /// The same, speaking nothing newer than TLS 1.2.
     pub(crate) fn client_of_tls12(&self, name: &str) -> Security {
         self.client_of(name, &[&TLS12])

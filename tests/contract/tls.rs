@@ -39,6 +39,28 @@ fn handshake_then_connection_made_with_tls_info() {
 }
 
 #[test]
+fn a_session_that_both_remember_is_resumed() {
+    everywhere(|world| {
+        let show: React = |on, transport, journal| {
+            if on == On::Made {
+                let info = transport.tls_info().expect("it is TLS");
+                let who = if info.server_name.is_some() { "server" } else { "client" };
+                journal.note("all", format!("{who} {}", info.is_resumed));
+            }
+        };
+        let authority = Authority::new();
+        world.serve_with(authority.server(NAME), move |name| Recorder::new(name, show));
+        let security = authority.client_that_remembers(NAME);
+        for name in ["c1", "c2"] {
+            world.dial(security.clone(), Recorder::new(name, show));
+            // The tickets come after the handshake.
+            world.quiet();
+        }
+        world.told("all", &["client false", "server false", "client true", "server true"]);
+    });
+}
+
+#[test]
 fn a_conversation_is_the_same_as_on_tcp() {
     everywhere(|world| {
         pair(world, echo, |on, transport, journal| match on {
