@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use proxy_herd::herd::name::ServerName;
-use proxy_herd::herd::topology::{Limits, Places, Provider, Scheme, Topology};
+use proxy_herd::herd::topology::{Limits, Places, Provider, Rate, Scheme, Topology};
 
 /// The servers, the first client port, and the links that the file at `path` must hold, and nothing else.
 #[track_caller]
@@ -122,8 +122,8 @@ fn addresses_can_be_replaced() {
 
 #[test]
 fn settings_are_taken_and_limits_hold_at_their_edges() {
-    let settings =
-        r#"{"provider": "embedded", "url": "https://places.example/nearby", "ca_file": "ca.pem", "key_file": "key"}"#;
+    let settings = r#"{"provider": "embedded", "url": "https://places.example/nearby", "ca_file": "ca.pem",
+        "key_file": "key", "rate": {"per_second": 10000, "per_day": 100000000}}"#;
     let topology = one_server(&format!(
         r#""places": {settings}, "limits": {{"drain": 3600, "max_connections": 1000000,
             "max_connections_per_address": 1, "max_clients": 100000000, "client_ttl": 1, "max_future": 3162240000}}"#
@@ -134,6 +134,7 @@ fn settings_are_taken_and_limits_hold_at_their_edges() {
     assert_eq!(places.url.as_ref().map(|url| (url.scheme, url.host.as_str())), Some((Scheme::Https, "places.example")));
     assert_eq!(places.ca_file.as_deref(), Some(Path::new("ca.pem")));
     assert_eq!(places.key_file.as_deref(), Some(Path::new("key")));
+    assert_eq!(places.rate, Rate { per_second: Some(10_000), per_day: Some(100_000_000) });
     let limits = topology.limits();
     assert_eq!((limits.drain.as_secs(), limits.max_connections), (3600, 1_000_000));
     assert_eq!(limits.max_connections_per_address, Some(1));
@@ -143,6 +144,15 @@ fn settings_are_taken_and_limits_hold_at_their_edges() {
 
     let quick = one_server(r#""limits": {"drain": 0, "max_connections": 1}"#).map(|topology| *topology.limits());
     assert!(quick.is_ok_and(|limits| limits.drain.is_zero() && limits.max_connections == 1));
+
+    for (rate, expected) in [
+        ("{}", Rate::default()),
+        (r#"{"per_second": 1}"#, Rate { per_second: Some(1), per_day: None }),
+        (r#"{"per_day": 1}"#, Rate { per_second: None, per_day: Some(1) }),
+    ] {
+        let topology = one_server(&format!(r#""places": {{"rate": {rate}}}"#));
+        assert_eq!(topology.map(|topology| topology.places().rate), Ok(expected), "{rate}");
+    }
 }
 
 #[test]
@@ -233,6 +243,24 @@ $.places.provider: found "google"; write "auto", "legacy" or "embedded"
 $.places.url: "http://places.example" would send the key in the clear; write https (http is for loopback only)
 $.places.ca_file: found ""; write the name of a file
 $.places.key_file: found true; write the name of a file"#,
+    );
+    check_part(
+        r#""places": {"rate": {"per_second": 10001, "per_day": 100000001, "per_minute": 1}}"#,
+        r#"
+$.places.rate.per_minute: unknown key; there are only per_second, per_day
+$.places.rate.per_second: found 10001; write a whole number from 1 to 10000
+$.places.rate.per_day: found 100000001; write a whole number from 1 to 100000000"#,
+    );
+    check_part(
+        r#""places": {"rate": {"per_second": 0, "per_day": 0.5, "per_dya": 5}}"#,
+        r#"
+$.places.rate.per_dya: unknown key; did you mean "per_day"?
+$.places.rate.per_second: found 0; write a whole number from 1 to 10000
+$.places.rate.per_day: found 0.5; write a whole number from 1 to 100000000"#,
+    );
+    check_part(
+        r#""places": {"rate": 5}"#,
+        "$.places.rate: found 5; write an object, like { \"per_second\": 10, \"per_day\": 1000 }",
     );
     check_part(
         r#""places": "auto", "limits": 5"#,

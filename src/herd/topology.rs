@@ -5,6 +5,7 @@
 //! Reading the file, the key of Places and opening sockets are done elsewhere.
 
 mod json;
+mod places;
 mod reading;
 mod security;
 mod url;
@@ -53,6 +54,17 @@ pub struct Places {
     pub ca_file: Option<PathBuf>,
     /// A file that holds the key, read when the environment has none. A relative path starts at the working directory.
     pub key_file: Option<PathBuf>,
+    /// How often Google may be asked.
+    pub rate: Rate,
+}
+
+/// How often a process may ask Google, all its servers together. It counts in memory: a restart begins anew.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rate {
+    /// How many questions in any second; `None` is as many as come.
+    pub per_second: Option<u32>,
+    /// How many questions on a day (UTC); `None` is as many as come.
+    pub per_day: Option<u32>,
 }
 
 /// Who answers a question about places.
@@ -185,6 +197,13 @@ impl Limits {
     pub const MOST_CLIENTS: u32 = 100_000_000;
     /// The longest `client_ttl` and `max_future` that can be set: a hundred years, in seconds.
     pub const LONGEST_TIME: u32 = 100 * 366 * 24 * 3600;
+}
+
+impl Rate {
+    /// The highest `per_second` that can be set.
+    pub const MOST_PER_SECOND: u32 = 10_000;
+    /// The highest `per_day` that can be set.
+    pub const MOST_PER_DAY: u32 = 100_000_000;
 }
 
 impl Default for Limits {

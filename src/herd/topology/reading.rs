@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use crate::herd::name::ServerName;
 use crate::herd::topology::json::{Errors, Field, did_you_mean};
+use crate::herd::topology::places::read_places;
 use crate::herd::topology::security::{check_names, read_security};
-use crate::herd::topology::{Limits, Places, Provider, Server, Topology, Url};
+use crate::herd::topology::{Limits, Server, Topology};
 
 /// The topology that `root` describes, for nobody's use if an error was added.
 pub(super) fn topology(root: &Field<'_>, errors: &mut Errors) -> Option<Topology> {
@@ -193,38 +194,6 @@ fn check_reach(links: &[[usize; 2]], names: &[&str], errors: &mut Errors) {
     }
 }
 
-fn read_places(field: &Field<'_>, errors: &mut Errors) -> Option<Places> {
-    let known = ["provider", "url", "ca_file", "key_file"];
-    let [provider, url, ca_file, key_file] = field.keys(known, "an object, like { \"provider\": \"auto\" }", errors)?;
-    Some(Places {
-        provider: provider.and_then(|field| read_provider(&field, errors)).unwrap_or_default(),
-        url: url.and_then(|field| read_url(&field, errors)),
-        ca_file: ca_file.and_then(|field| read_file(&field, FILE, errors)),
-        key_file: key_file.and_then(|field| read_file(&field, FILE, errors)),
-    })
-}
-
-fn read_provider(field: &Field<'_>, errors: &mut Errors) -> Option<Provider> {
-    match field.text(PROVIDER, errors)? {
-        "auto" => Some(Provider::Auto),
-        "legacy" => Some(Provider::Legacy),
-        "embedded" => Some(Provider::Embedded),
-        "new" => {
-            errors.add(&field.path, "\"new\" is not built yet", format_args!("write {PROVIDER}"));
-            None
-        }
-        _ => field.refuse(PROVIDER, errors),
-    }
-}
-
-fn read_url(field: &Field<'_>, errors: &mut Errors) -> Option<Url> {
-    let text = field.text("a URL, like \"https://HOST:PORT\"", errors)?;
-    // A query, or a user's name, may be Google's key.
-    let shown = if text.contains(['?', '#', '@']) { "it".to_owned() } else { format!("{text:?}") };
-    let mut refuse = |[what, remedy]: [&str; 2]| errors.add(&field.path, format_args!("{shown} {what}"), remedy);
-    Url::parse(text).map_err(&mut refuse).ok()
-}
-
 pub(super) fn read_file(field: &Field<'_>, wanted: &str, errors: &mut Errors) -> Option<PathBuf> {
     match field.text(wanted, errors)? {
         "" => field.refuse(wanted, errors),
@@ -256,5 +225,3 @@ const SERVER: &str = "its two addresses, like { \"clients\": ADDRESS, \"peers\":
 const ADDRESS: &str = "an IP address and a port, like \"127.0.0.1:11645\"";
 const LINKS: &str = "pairs of servers, like [[\"Goloman\", \"Hands\"]]";
 const LINK: &str = "the names of two servers, like [\"Goloman\", \"Hands\"]";
-const PROVIDER: &str = "\"auto\", \"legacy\" or \"embedded\"";
-const FILE: &str = "the name of a file";
