@@ -10,6 +10,7 @@ use crate::event_loop::ConnId;
 use crate::herd::name::ServerName;
 use crate::herd::node::NeighbourId;
 
+use super::backoff::{Backoff, jittered};
 use super::limits::{REDIAL_FIRST, REDIAL_LAST, VIOLATION_MEMORY, VIOLATION_PAUSE_FIRST, VIOLATION_PAUSE_LAST};
 use super::repairs::Exchange;
 
@@ -26,9 +27,8 @@ pub(super) struct Neighbour {
     pub(super) link: Link,
     /// What led to it before and has to be ended by it: see `neighbours`.
     pub(super) retired: Option<ConnId>,
-    /// How often it was lost or not reached since the link last proved good: a HERD alone proves nothing, as an ERR may
-    /// follow it.
-    failures: u32,
+    /// The pauses before dialling, until the link proves good: a HERD alone proves nothing, as an ERR may follow it.
+    redial: Backoff,
     /// What was last said about a failure, so that it is said once.
     pub(super) complaint: String,
     /// The repair of the link.
@@ -37,11 +37,11 @@ pub(super) struct Neighbour {
 }
 
 /// How often a neighbour has broken the protocol.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct Violations {
     total: u64,
-    /// Those of late: the pause doubles with each.
-    recent: u32,
+    /// The pause doubles with each of late.
+    pauses: Backoff,
     last: Option<Instant>,
     /// Until when it is neither dialled nor heard.
     until: Option<Instant>,
@@ -203,13 +203,11 @@ impl Links {
     pub(super) fn violate(&mut self, id: NeighbourId, now: Instant) {
         let violations = &mut self.get_mut(id).violations;
         if violations.last.is_none_or(|last| now >= last + VIOLATION_MEMORY) {
-            violations.recent = 0;
+            violations.pauses.reset();
         }
-        let pause = VIOLATION_PAUSE_FIRST.saturating_mul(1 << violations.recent.min(16)).min(VIOLATION_PAUSE_LAST);
         violations.total += 1;
-        violations.recent += 1;
         violations.last = Some(now);
-        violations.until = Some(now + pause);
+        violations.until = Some(now + violations.pauses.next());
     }
 
     /// For how long a neighbour is not heard, if it is not.
@@ -238,7 +236,7 @@ impl Links {
     /// A neighbour has said something on its link that only a neighbour says who accepts us, too: once the link is lost,
     /// the pauses before dialling begin anew.
     pub(super) fn prove(&mut self, id: NeighbourId) {
-        self.get_mut(id).failures = 0;
+        self.get_mut(id).redial.reset();
     }
 
     /// A connection is gone. If nothing leads to the neighbour any more: how long to wait before dialling, `jitter` being
@@ -252,9 +250,7 @@ impl Links {
         neighbour.link = Link::Down;
         // What a lesson had collected is not kept for a link that may never be back.
         neighbour.exchange = neighbour.exchange.begin_anew();
-        let longest = REDIAL_FIRST.saturating_mul(1 << neighbour.failures.min(16)).min(REDIAL_LAST);
-        neighbour.failures += 1;
-        Some(longest.mul_f64(0.5 + jitter / 2.0).max(penance))
+        Some(jittered(neighbour.redial.next(), jitter).max(penance))
     }
 }
 
@@ -265,11 +261,17 @@ impl Neighbour {
             address,
             link: Link::Down,
             retired: None,
-            failures: 0,
+            redial: Backoff::new(REDIAL_FIRST, REDIAL_LAST),
             complaint: String::new(),
             exchange: Exchange::default(),
-            violations: Violations::default(),
+            violations: Violations::none(),
         }
+    }
+}
+
+impl Violations {
+    fn none() -> Self {
+        Self { total: 0, pauses: Backoff::new(VIOLATION_PAUSE_FIRST, VIOLATION_PAUSE_LAST), last: None, until: None }
     }
 }
 

@@ -5,6 +5,7 @@
 //! - `client`: what happens to a client, how many there may be (`clients`), and its replies in order (`replies`).
 //! - `contact`: what is said on a neighbour's connection; `neighbours`: what a server does about its neighbours; which
 //!   connection is the link of an edge, and when to dial again, `links` knows; what was missed on one, `repairs` sees to.
+//!   How pauses grow, `backoff` knows.
 //! - `lookups`: questions to Places; who asked what, `inquiries` knows, and which connection asks it, `errands`.
 //! - `standin`: the built-in Places, a server like any other. `trust`: who answers, and whom we believe over TLS.
 //! - `keys`: as whom a server appears on encrypted links, and whom it lets in; `handshake` has the words for what was refused,
@@ -17,6 +18,7 @@
 //! What is decided is decided below (`herd`, `wire`, `places`); here it is carried out: the effects of a line become
 //! writes, floods and questions. Limits stand in [`limits`].
 
+mod backoff;
 mod callbacks;
 mod client;
 mod clients;
