@@ -124,6 +124,16 @@ pub const QUESTIONS_WAITING: usize = 1024;
 /// How long an answer of Places may take in all, waiting included.
 pub const LOOKUP_TIME: Duration = Duration::from_secs(10);
 
+/// The first pause after Google has had too many questions (OVER_QUERY_LIMIT, or HTTP 429), in which nothing is asked; it doubles
+/// each time, until an answer is good. A random part, up to half, is taken off, as several servers may share a key.
+pub const TOLD_OFF_FIRST: Duration = Duration::from_secs(1);
+
+/// The longest of these pauses, unless Google asks for a longer one.
+pub const TOLD_OFF_LAST: Duration = Duration::from_secs(60);
+
+/// The longest pause that Google, or who is in its place, can ask for (`Retry-After`): nobody silences us for ever.
+pub const RETRY_AFTER_LAST: Duration = Duration::from_secs(3600);
+
 /// How long a connection to Places is kept without a question.
 pub const LOOKUP_IDLE_TIME: Duration = Duration::from_secs(60);
 

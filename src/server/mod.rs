@@ -6,7 +6,8 @@
 //! - `contact`: what is said on a neighbour's connection; `neighbours`: what a server does about its neighbours; which
 //!   connection is the link of an edge, and when to dial again, `links` knows; what was missed on one, `repairs` sees to.
 //!   How pauses grow, `backoff` knows.
-//! - `lookups`: questions to Places; who asked what, `inquiries` knows, and which connection asks it, `errands`.
+//! - `lookups`: questions to Places; who asked what, `inquiries` knows, which connection asks it, `errands`,
+//!   and how often Google may be asked, `allowance`.
 //! - `standin`: the built-in Places, a server like any other. `trust`: who answers, and whom we believe over TLS.
 //! - `keys`: as whom a server appears on encrypted links, and whom it lets in; `handshake` has the words for what was refused,
 //!   `refusals` says when they are said.
@@ -18,6 +19,8 @@
 //! What is decided is decided below (`herd`, `wire`, `places`); here it is carried out: the effects of a line become
 //! writes, floods and questions. Limits stand in [`limits`].
 
+#[cfg_attr(not(test), expect(dead_code, reason = "lookups will ask it"))]
+mod allowance;
 mod backoff;
 mod callbacks;
 mod client;
