@@ -11,5 +11,7 @@ pub mod answer;
 pub mod gazetteer;
 pub mod geometry;
 pub mod layout;
+#[cfg(test)]
+pub(crate) mod layout_check;
 pub mod question;
 pub mod standin;

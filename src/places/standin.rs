@@ -139,6 +139,7 @@ mod tests {
 
     use super::*;
     use crate::places::answer::Answer;
+    use crate::places::layout_check::looks_like_googles;
     use crate::wire::http_request::Headers;
 
     fn ask(target: &str) -> Response {
@@ -206,7 +207,9 @@ mod tests {
     #[test]
     fn a_page_looks_like_googles() {
         let page = ask(&format!("{LEGACY_PATH}?location=60.1708,24.9375&radius=1000&key=k"));
-        assert_eq!(String::from_utf8_lossy(&page.body), include_str!("../../tests/data/helsinki.json"));
+        let text = String::from_utf8_lossy(&page.body);
+        assert_eq!(text, include_str!("../../tests/data/helsinki.json"));
+        assert_eq!(looks_like_googles(&text), Ok(()));
     }
 
     proptest! {
