@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! question -> upstream's request ~~> response's body -> answer -> the client's text
+//!                            of the new API: -> mapping -^
 //!                              standin <- gazetteer <- geometry
 //! ```
 //!
@@ -13,5 +14,6 @@ pub mod geometry;
 pub mod layout;
 #[cfg(test)]
 pub(crate) mod layout_check;
+pub mod mapping;
 pub mod question;
 pub mod standin;
