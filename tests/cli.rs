@@ -166,17 +166,21 @@ fn what_is_asked_for_the_wrong_way_is_told() {
 #[test]
 fn google_wants_a_key() {
     let herd = |places: &str| Herd::new(&["Ball"], &[], &format!(r#""places": {places}"#));
-    let legacy = herd(r#"{ "provider": "legacy" }"#);
-    let remedy = "proxy-herd: places.provider is \"legacy\", and Google wants a key: set GOOGLE_PLACES_API_KEY, or \
-                  places.key_file to the name of a file that holds it, or places.provider to \"embedded\"\n";
-    check(&run(&legacy.folder, &["Ball"]), 2, Some(""), remedy);
+    for provider in ["legacy", "new"] {
+        let google = herd(&format!(r#"{{ "provider": "{provider}" }}"#));
+        let remedy = format!(
+            "proxy-herd: places.provider is \"{provider}\", and Google wants a key: set GOOGLE_PLACES_API_KEY, or \
+             places.key_file to the name of a file that holds it, or places.provider to \"embedded\"\n"
+        );
+        check(&run(&google.folder, &["Ball"]), 2, Some(""), &remedy);
+    }
     let from_file = herd(r#"{ "key_file": "key" }"#);
     let check_file = |content: &str, expected: &str| {
         fs::write(from_file.folder.path().join("key"), content).expect("written");
         check(&run(&from_file.folder, &["Ball"]), 2, Some(""), expected);
     };
     check_file(" \n", "proxy-herd: places.key_file: key: holds nothing, where a key should be\n");
-    check_file("one two\n", "proxy-herd: places.key_file: key: holds more than a key: one word is wanted\n");
+    check_file("one two\n", "proxy-herd: places.key_file: key: holds more than a key: one word of ASCII is wanted\n");
     check_file(&"k".repeat(1025), "proxy-herd: places.key_file: key: holds too much to be a key\n");
     fs::remove_file(from_file.folder.path().join("key")).expect("removed");
     let missing = "proxy-herd: places.key_file: key: No such file or directory (os error 2)\n";

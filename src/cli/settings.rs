@@ -15,7 +15,7 @@ use rustls::time_provider::DefaultTimeProvider;
 use super::logs::Logs;
 use super::{Failure, Options, commands, tell};
 use crate::herd::name::ServerName;
-use crate::herd::topology::{self, Places, Server, Topology, Url};
+use crate::herd::topology::{self, Places, Server, Topology};
 use crate::places::question::Key;
 use crate::server::{Keys, Provider};
 
@@ -72,18 +72,20 @@ pub(super) fn keys(topology: &Topology, names: &[ServerName]) -> Result<Vec<Keys
 pub(super) fn provider(places: &Places) -> Result<Provider, Failure> {
     let key = match places.provider {
         topology::Provider::Embedded => None,
-        topology::Provider::Auto | topology::Provider::Legacy => key(places.key_file.as_deref())?,
+        topology::Provider::Auto | topology::Provider::Legacy | topology::Provider::New => {
+            key(places.key_file.as_deref())?
+        }
+    };
+    let wants_a_key = |provider: &str| {
+        Failure::Configuration(format!(
+            "places.provider is \"{provider}\", and Google wants a key: set {KEY}, or places.key_file to the name of a file \
+             that holds it, or places.provider to \"embedded\""
+        ))
     };
     let provider = match (places.provider, key) {
-        (_, Some(key)) => {
-            Provider::google(places.url.clone().unwrap_or_else(Url::google), key, places.ca_file.as_deref())
-        }
-        (topology::Provider::Legacy, None) => {
-            return Err(Failure::Configuration(format!(
-                "places.provider is \"legacy\", and Google wants a key: set {KEY}, or places.key_file to the name of a \
-                 file that holds it, or places.provider to \"embedded\""
-            )));
-        }
+        (_, Some(key)) => Provider::google(places, key),
+        (topology::Provider::Legacy, None) => return Err(wants_a_key("legacy")),
+        (topology::Provider::New, None) => return Err(wants_a_key("new")),
         (topology::Provider::Auto, None) => {
             tell(&format!("places come from the built-in data, as there is no Google key (set {KEY} to ask Google)"));
             Provider::embedded()
@@ -137,10 +139,10 @@ fn parse(text: &str) -> Result<Key, &'static str> {
     if text.len() > KEY_LIMIT {
         return Err("holds too much to be a key");
     }
-    if word.contains(|one: char| one.is_whitespace() || one.is_control()) {
-        return Err("holds more than a key: one word is wanted");
+    if word.is_empty() {
+        return Err(NO_KEY);
     }
-    Key::new(word).ok_or(NO_KEY)
+    Key::new(word).ok_or("holds more than a key: one word of ASCII is wanted")
 }
 
 const KEY: &str = "GOOGLE_PLACES_API_KEY";
@@ -166,7 +168,8 @@ mod tests {
         check(&"k".repeat(KEY_LIMIT + 1), Err("holds too much to be a key"));
         check(" \n", Err(NO_KEY));
         check("", Err(NO_KEY));
-        check("one two", Err("holds more than a key: one word is wanted"));
-        check("one\0two", Err("holds more than a key: one word is wanted"));
+        for more in ["one two", "one\0two", "\u{e9}"] {
+            check(more, Err("holds more than a key: one word of ASCII is wanted"));
+        }
     }
 }

@@ -70,11 +70,14 @@ pub struct Rate {
 /// Who answers a question about places.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Provider {
-    /// Google if there is a key, the built-in stand-in if there is none.
+    /// Google if there is a key (the legacy API, or the new one if that is not for the key's project), the built-in stand-in if
+    /// there is none.
     #[default]
     Auto,
-    /// Google's Places API (legacy): needs a key.
+    /// Google's legacy Places API: needs a key.
     Legacy,
+    /// Google's Places API (New): needs a key.
+    New,
     /// The built-in stand-in: needs nothing.
     Embedded,
 }
@@ -249,7 +252,8 @@ impl fmt::Display for Provider {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::Auto => "auto (Google if there is a key, else the built-in data)",
-            Self::Legacy => "legacy (Google, with a key)",
+            Self::Legacy => "legacy (Google's legacy API, with a key)",
+            Self::New => "new (Google's Places API (New), with a key)",
             Self::Embedded => "embedded (the built-in data)",
         })
     }

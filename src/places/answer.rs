@@ -25,6 +25,7 @@ use crate::places::layout;
 pub struct Answer {
     text: String,
     status: String,
+    error_message: String,
     results: Results,
 }
 
@@ -44,6 +45,10 @@ impl Answer {
     pub const RESULTS_LIMIT: usize = 20;
     /// The status of an answer that Places did not give; Google may also say it itself.
     pub const UNKNOWN_ERROR: &str = "UNKNOWN_ERROR";
+    /// The status of an answer to one who asks too much, or too often.
+    pub const OVER_QUERY_LIMIT: &str = "OVER_QUERY_LIMIT";
+    /// The status of an answer to one who may not ask.
+    pub const REQUEST_DENIED: &str = "REQUEST_DENIED";
 
     /// Reads a response's body.
     ///
@@ -52,19 +57,29 @@ impl Answer {
     pub fn read(body: Vec<u8>) -> Result<Self, Nonsense> {
         let text = squeezed(&String::from_utf8(body).map_err(|_| Nonsense::NotText)?);
         let mut deserializer = serde_json::Deserializer::from_str(&text);
-        let Members { status, results } = deserializer.deserialize_map(MembersVisitor)?;
+        let Members { status, error_message, results } = deserializer.deserialize_map(MembersVisitor)?;
         deserializer.end()?;
         let results = results.map_or(Ok(Results::default()), |array| Results::find(array, &text))?;
-        Ok(Self { status, results, text })
+        let error_message = error_message.and_then(|value| serde_json::from_str(value.get()).ok()).unwrap_or_default();
+        Ok(Self { status, error_message, results, text })
     }
 
     /// The answer that we give when Places gives none. `message` is for the client to read: no key, no URL.
     pub fn unknown_error(message: &str) -> Self {
+        Self::failure(Self::UNKNOWN_ERROR, message)
+    }
+
+    /// The answer that we give when Places is not to be asked now. `message` is for the client to read.
+    pub fn over_query_limit(message: &str) -> Self {
+        Self::failure(Self::OVER_QUERY_LIMIT, message)
+    }
+
+    fn failure(status: &str, message: &str) -> Self {
         let members = json!({
             "error_message": message,
             "html_attributions": [],
             "results": [],
-            "status": Self::UNKNOWN_ERROR,
+            "status": status,
         });
         Self::read(layout::write(&members).into_bytes()).expect("the layout is JSON with a status")
     }
@@ -72,6 +87,16 @@ impl Answer {
     /// Google's `status`: `OK`, `ZERO_RESULTS`, `REQUEST_DENIED`, ...
     pub fn status(&self) -> &str {
         &self.status
+    }
+
+    /// Whether Places has answered the question: with places, that there are none, or that it is no question.
+    pub fn is_good(&self) -> bool {
+        matches!(self.status(), "OK" | "ZERO_RESULTS" | "INVALID_REQUEST")
+    }
+
+    /// Google's `error_message`; empty if there is none, or it is no string.
+    pub fn error_message(&self) -> &str {
+        &self.error_message
     }
 
     /// The text with at most `bound` results (more than [`Answer::RESULTS_LIMIT`] means that), ended by two newlines.
@@ -90,6 +115,8 @@ pub enum Nonsense {
     NotJson,
     /// It is JSON, but not an object with one string `status` and at most one array `results`.
     NotPlaces,
+    /// It shows the key, which is not for those who ask.
+    ShowsKey,
 }
 
 impl fmt::Display for Nonsense {
@@ -98,6 +125,7 @@ impl fmt::Display for Nonsense {
             Self::NotText => "the answer is not UTF-8",
             Self::NotJson => "the answer is not JSON",
             Self::NotPlaces => "the answer is JSON, but not one of Places",
+            Self::ShowsKey => "the answer shows the key",
         })
     }
 }
@@ -133,6 +161,7 @@ impl Results {
 /// The members of an answer that matter here.
 struct Members<'text> {
     status: String,
+    error_message: Option<&'text RawValue>,
     results: Option<&'text RawValue>,
 }
 
@@ -146,11 +175,13 @@ impl<'text> Visitor<'text> for MembersVisitor {
     }
 
     fn visit_map<A: MapAccess<'text>>(self, mut members: A) -> Result<Self::Value, A::Error> {
-        let (mut status, mut results) = (None, None);
+        let (mut status, mut error_message, mut results) = (None, None, None);
         while let Some(key) = members.next_key::<String>()? {
             let repeated = match key.as_str() {
                 "status" => status.replace(members.next_value()?).is_some(),
                 "results" => results.replace(members.next_value()?).is_some(),
+                // Whatever it is, and however often: nothing hangs on it.
+                "error_message" => error_message.replace(members.next_value()?).is_some_and(|_: &RawValue| false),
                 _ => members.next_value::<IgnoredAny>().map(|_| false)?,
             };
             if repeated {
@@ -158,7 +189,7 @@ impl<'text> Visitor<'text> for MembersVisitor {
             }
         }
         let status = status.ok_or_else(|| de::Error::missing_field("status"))?;
-        Ok(Members { status, results })
+        Ok(Members { status, error_message, results })
     }
 }
 

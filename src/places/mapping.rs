@@ -6,7 +6,7 @@
 //! - A `photo_reference` is a photo's resource name, `places/ID/photos/ID`: Place Photos (New) takes it, the legacy one does not.
 //! - What must be shown with the places stands where a legacy client looks for it: `html_attributions`, as links.
 //!
-//! The HTTP status is not looked at: Google tells its errors in the body, here too.
+//! Google tells its errors in the body, here too: whether the HTTP status agrees is not looked at here.
 //!
 //! Source: Google's reference of `places.searchNearby` (v1) and of the legacy Nearby Search, and AIP-193 for errors.
 
@@ -41,6 +41,10 @@ pub fn legacy(body: &[u8]) -> Result<Vec<u8>, Nonsense> {
     let page = match serde_json::from_str(text)? {
         Object(Said { places: Some(_), error: Some(_) }) => return Err(Nonsense::NotPlaces),
         Object(Said { error: Some(Object(failure)), .. }) => failed(&failure),
+        // None are told by saying nothing. Who says something else is not Places.
+        Object(Said { places: None, .. }) if !text.bytes().filter(|byte| !byte.is_ascii_whitespace()).eq(*b"{}") => {
+            return Err(Nonsense::NotPlaces);
+        }
         Object(Said { places, .. }) => found(&places.unwrap_or_default()),
     };
     Ok((layout::write(&stated(page)) + "\n").into_bytes())
@@ -244,10 +248,12 @@ fn price_level(level: &str) -> Option<u8> {
     }
 }
 
-/// Who must be named, as HTML: a link if there is somewhere to go, nothing if there is no name.
+/// Who must be named, as HTML: a link if there is somewhere on the web to go, nothing if there is no name.
 fn link(name: Option<&str>, uri: Option<&str>) -> Option<String> {
     let name = escaped(name?);
-    let Some(uri) = uri else { return Some(name) };
+    let Some(uri) = uri.filter(|uri| ["https://", "http://", "//"].iter().any(|start| uri.starts_with(start))) else {
+        return Some(name);
+    };
     let scheme = if uri.starts_with("//") { "https:" } else { "" };
     Some(format!("<a href=\"{scheme}{}\">{name}</a>", escaped(uri)))
 }

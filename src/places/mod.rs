@@ -1,14 +1,14 @@
 //! A question about what is near, and Google's answer to it as text. No I/O.
 //!
 //! ```text
-//! question -> upstream's request ~~> response's body -> answer -> the client's text
-//!                            of the new API: -> mapping -^
-//!                              standin <- gazetteer <- geometry
+//! question -> api's request ~~> response's body -> api: as it is, or through mapping -> answer -> the client's text
+//!                         standin <- gazetteer <- geometry
 //! ```
 //!
 //! The stand-in answers in Google's stead, in Google's [`layout`].
 
 pub mod answer;
+pub mod api;
 pub mod gazetteer;
 pub mod geometry;
 pub mod layout;

@@ -1,15 +1,17 @@
-//! A question to Places, what is near this point?, and the HTTP request that asks it.
+//! A question to Places, what is near this point?, and the HTTP requests that ask it, one for each of Google's APIs.
 //!
-//! - Coordinates and radius are text from the client to the URL, digit for digit: no float rounds them on the way.
+//! - Coordinates and radius are text from the client to the request, digit for digit: no float rounds them on the way.
 //! - How many results a client wants is not part of the question: two clients who ask the same are told the same answer, cut
 //!   for each ([`Answer::text`](crate::places::answer::Answer::text)).
-//! - The [`Key`] is shown by nothing but the request's bytes. Those are for the wire, never for a log.
-//!
-//! It is Google's legacy question; the new one would be another method here.
+//! - The [`Key`] is shown by nothing but the requests' bytes. Those are for the wire, never for a log.
 
 use std::fmt;
 
+use memchr::memmem;
+
 use crate::herd::topology::Url;
+use crate::places::answer::Answer;
+use crate::places::mapping::FIELD_MASK;
 use crate::wire::http_request::RequestHead;
 
 /// What is near a point? Questions that are equal have one answer.
@@ -34,9 +36,24 @@ impl Question {
     /// The bytes of the request that asks Google's legacy Nearby Search, or what stands in for it at `upstream`.
     pub fn legacy_request(&self, upstream: &Url, key: &Key) -> Vec<u8> {
         let Self { latitude, longitude, metres } = self;
-        let (path, Key(key)) = (&upstream.path, key);
+        let (path, key) = (&upstream.path, key.in_query());
         let target = format!("{path}{LEGACY_PATH}?location={latitude},{longitude}&radius={metres}&key={key}");
-        RequestHead::get(&upstream.authority(), &target).expect("every part was checked where it was made").finish()
+        RequestHead::get(&upstream.authority(), &target).expect(CHECKED).finish()
+    }
+
+    /// The bytes of the request that asks Places API (New), or what stands in for it at `upstream`, for a page of results.
+    pub fn new_request(&self, upstream: &Url, Key(key): &Key) -> Vec<u8> {
+        let [latitude, longitude, metres] = [&self.latitude, &self.longitude, &self.metres].map(|text| json(text));
+        let count = Answer::RESULTS_LIMIT;
+        let body = format!(
+            "{{\"maxResultCount\":{count},\"locationRestriction\":{{\"circle\":{{\
+             \"center\":{{\"latitude\":{latitude},\"longitude\":{longitude}}},\"radius\":{metres}}}}}}}"
+        );
+        RequestHead::post(&upstream.authority(), &[&upstream.path, NEW_PATH].concat())
+            .and_then(|head| head.header("X-Goog-Api-Key", key))
+            .and_then(|head| head.header("X-Goog-FieldMask", FIELD_MASK))
+            .expect(CHECKED)
+            .finish_with(body.as_bytes())
     }
 }
 
@@ -53,10 +70,22 @@ impl fmt::Display for Question {
 pub struct Key(String);
 
 impl Key {
-    /// Takes `text` without the white space around it; `None` if nothing is left.
+    /// Takes `text` without the white space around it; `None` if that is not one word of visible ASCII characters.
     pub fn new(text: &str) -> Option<Self> {
-        let text = text.trim();
-        (!text.is_empty()).then(|| Self(text.bytes().map(percent_encoded).collect()))
+        let word = text.trim();
+        (!word.is_empty() && word.bytes().all(|byte| byte.is_ascii_graphic())).then(|| Self(word.to_owned()))
+    }
+
+    /// Whether `text` shows the key, as it is or as it stands in a URL. A key too short to be one is not looked for: it would
+    /// be found in any text.
+    pub fn is_in(&self, text: &[u8]) -> bool {
+        let Self(key) = self;
+        let shows = |key: &str| memmem::find(text, key.as_bytes()).is_some();
+        key.len() >= TELLING && (shows(key) || shows(&self.in_query()))
+    }
+
+    fn in_query(&self) -> String {
+        self.0.bytes().map(percent_encoded).collect()
     }
 }
 
@@ -68,6 +97,14 @@ impl fmt::Debug for Key {
 
 /// Google's path for the legacy Nearby Search with a JSON answer.
 pub const LEGACY_PATH: &str = "/maps/api/place/nearbysearch/json";
+
+/// Google's path for the Nearby Search of Places API (New).
+pub const NEW_PATH: &str = "/v1/places:searchNearby";
+
+/// The shortest key that is looked for in what Places says; Google's have 39 characters.
+const TELLING: usize = 16;
+
+const CHECKED: &str = "every part was checked where it was made";
 
 /// A decimal number without its `+`.
 fn decimal(number: &[u8]) -> Option<String> {
@@ -81,6 +118,14 @@ fn decimal(number: &[u8]) -> Option<String> {
     let valid =
         !whole.is_empty() && parts.next().is_none() && [whole, fraction].concat().iter().all(u8::is_ascii_digit);
     if valid { String::from_utf8(number.to_vec()).ok() } else { None }
+}
+
+/// A decimal number as JSON has it: no zero too many before it, and no point without a digit after it.
+fn json(number: &str) -> String {
+    let (sign, digits) = number.strip_prefix('-').map_or(("", number), |digits| ("-", digits));
+    let digits = digits.trim_start_matches('0').trim_end_matches('.');
+    let zero = if digits.is_empty() || digits.starts_with('.') { "0" } else { "" };
+    [sign, zero, digits].concat()
 }
 
 /// A byte as it stands in a query (RFC 3986, 2.3).
@@ -106,7 +151,7 @@ mod tests {
         let check = |numbers: [&str; 3], expected: &str| {
             let [latitude, longitude, metres] = numbers;
             let question = question(latitude, longitude, metres).expect("three numbers");
-            let request = question.legacy_request(&Url::google(), &Key::new("k").expect("a key"));
+            let request = question.legacy_request(&Url::google_legacy(), &Key::new("k").expect("a key"));
             let request = String::from_utf8(request).expect("ASCII");
             let line = format!("GET /maps/api/place/nearbysearch/json?{expected}&key=k HTTP/1.1\r\n");
             assert!(request.starts_with(&line), "{request}");
@@ -118,6 +163,31 @@ mod tests {
         check(["+34.068930", "-118.445127", "10000"], "location=34.068930,-118.445127&radius=10000");
         check(["-00.10", "+005.", "0.5"], "location=-00.10,005.&radius=0.5");
         check(["+0", "-0", "0"], "location=0,-0&radius=0");
+    }
+
+    #[test]
+    fn a_question_of_the_new_api_is_json_digit_for_digit() {
+        let check = |numbers: [&str; 3], expected: [&str; 3]| {
+            let [latitude, longitude, metres] = numbers;
+            let question = question(latitude, longitude, metres).expect("three numbers");
+            let upstream = Url::parse("https://h.example/proxy").expect("an upstream");
+            let request = question.new_request(&upstream, &Key::new("k+").expect("a key"));
+            let request = String::from_utf8(request).expect("ASCII");
+            let (head, body) = request.split_once("\r\n\r\n").expect("a head");
+            assert!(head.starts_with("POST /proxy/v1/places:searchNearby HTTP/1.1\r\nHost: h.example\r\n"), "{head}");
+            let length = format!("\r\nContent-Length: {}", body.len());
+            let mask = format!("\r\nX-Goog-FieldMask: {FIELD_MASK}\r\n");
+            for line in ["\r\nX-Goog-Api-Key: k+\r\n", &mask, &length] {
+                assert!(head.contains(line), "{line} in {head}");
+            }
+            let [latitude, longitude, metres] = expected;
+            let circle = format!(r#"{{"center":{{"latitude":{latitude},"longitude":{longitude}}},"radius":{metres}}}"#);
+            assert_eq!(body, format!(r#"{{"maxResultCount":20,"locationRestriction":{{"circle":{circle}}}}}"#));
+            assert!(serde_json::from_str::<serde_json::Value>(body).is_ok(), "{body}");
+        };
+        check(["+34.068930", "-118.445127", "10000"], ["34.068930", "-118.445127", "10000"]);
+        check(["-00.10", "+005.", "0.5"], ["-0.10", "5", "0.5"]);
+        check(["+0", "-0", "00."], ["0", "-0", "0"]);
     }
 
     #[test]
@@ -139,26 +209,41 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_only_in_the_url() {
-        let key = Key::new(" s3cret/+&=é \n").expect("a key");
+    fn a_key_is_only_in_the_request() {
+        let key = Key::new(" s3cret/+&=% \n").expect("a key");
         assert_eq!(format!("{key:?} {:#?}", Some(&key)), "Key(hidden) Some(\n    Key(hidden),\n)");
         let upstream = Url::parse("http://[::1]:8080/proxy/").expect("an upstream");
         let request = question("+1", "+2", "3").expect("three numbers").legacy_request(&upstream, &key);
         let request = String::from_utf8(request).expect("ASCII");
-        let start = "GET /proxy/maps/api/place/nearbysearch/json?location=1,2&radius=3&key=s3cret%2F%2B%26%3D%C3%A9 HTTP/1.1\r\n\
+        let start = "GET /proxy/maps/api/place/nearbysearch/json?location=1,2&radius=3&key=s3cret%2F%2B%26%3D%25 HTTP/1.1\r\n\
                      Host: [::1]:8080\r\n";
         assert!(request.starts_with(start), "{request}");
-        assert_eq!(Key::new(" \n"), None);
+        for bad in [" \n", "", "two words", "k\0", "é", "k\r\nX: y"] {
+            assert_eq!(Key::new(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_found_where_it_is_shown() {
+        let long = format!("{}/", "k".repeat(TELLING - 1));
+        let check = |key: &str, text: &str, expected| {
+            assert_eq!(Key::new(key).expect("a key").is_in(text.as_bytes()), expected, "{key} in {text}");
+        };
+        check(&long, &format!("<{long}>"), true);
+        check(&long, &format!("?key={}%2F&", &long[..TELLING - 1]), true);
+        check(&long, &long[..TELLING - 1], false);
+        check(&long[1..], &long, false);
     }
 
     proptest! {
         #[test]
         fn whatever_is_accepted_can_be_asked(number in "[+-]?[0-9.]{1,4}", url in "https?://[a:.0-9%/ é\\[\\]?-]{1,9}", key in "\\PC{1,9}") {
             let question = question(&number, &number, number.trim_start_matches(['+', '-']));
-            let (upstream, key) = (Url::parse(&url).unwrap_or_else(|_| Url::google()), Key::new(&key));
+            let (upstream, key) = (Url::parse(&url).unwrap_or_else(|_| Url::google_legacy()), Key::new(&key));
             if let (Some(question), Some(key)) = (question, key) {
-                let request = question.legacy_request(&upstream, &key);
-                prop_assert_eq!(request.iter().filter(|byte| **byte == b'\n').count(), 6);
+                let lines = |request: Vec<u8>| request.iter().filter(|byte| **byte == b'\n').count();
+                prop_assert_eq!(lines(question.legacy_request(&upstream, &key)), 6);
+                prop_assert_eq!(lines(question.new_request(&upstream, &key)), 10);
             }
         }
     }

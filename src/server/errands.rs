@@ -1,13 +1,17 @@
 //! Which connection to Places has which question, and how far it is. No I/O.
 //!
-//! - One question on each at a time; a connection that is kept is used again.
+//! - One question on each at a time; a connection that is kept is used again. Each leads to one upstream, whose language its
+//!   questions are asked in, and its answers read.
 //! - A kept connection that ends before it says anything to a question costs the question nothing: it is asked again on
 //!   another one. Only a connection that has answered before can do that, so it happens at most once for each that is kept.
 //! - What comes on a connection before its request was fetched, to be sent, is no answer.
 
 use std::collections::HashMap;
+use std::mem;
+use std::sync::Arc;
 
 use super::limits::LOOKUPS;
+use super::trust::Upstream;
 use crate::event_loop::ConnId;
 use crate::places::question::Question;
 use crate::wire::http::{HttpError, Limits, Status};
@@ -22,6 +26,7 @@ pub(super) struct Errands {
 }
 
 struct Connection {
+    upstream: Arc<Upstream>,
     errand: Option<Errand>,
     /// How many questions it has answered.
     answered: u32,
@@ -48,8 +53,8 @@ enum Stage {
 pub(super) enum Said {
     /// Nothing, or a part of the answer.
     Part,
-    /// The answer to this question.
-    Answer(Question, Response),
+    /// The answer to this question, of this upstream.
+    Answer(Question, Response, Arc<Upstream>),
     /// What is no answer to this question, for this reason.
     Garbage(Question, HttpError),
     /// Something, though nothing was asked.
@@ -79,18 +84,28 @@ impl Errands {
         self.idle.push(id);
     }
 
-    /// A connection, old or new, is to ask this.
-    pub(super) fn give(&mut self, id: ConnId, question: Question) {
-        let connection =
-            self.connections.entry(id).or_insert(Connection { errand: None, answered: 0, decoder: decoder() });
+    /// All that are kept, which are then to be over.
+    pub(super) fn take_all_kept(&mut self) -> Vec<ConnId> {
+        mem::take(&mut self.idle)
+    }
+
+    /// A connection, a new one to `upstream` or one that was kept, is to ask this.
+    pub(super) fn give(&mut self, id: ConnId, upstream: &Arc<Upstream>, question: Question) {
+        let connection = self.connections.entry(id).or_insert_with(|| Connection {
+            upstream: Arc::clone(upstream),
+            errand: None,
+            answered: 0,
+            decoder: decoder(),
+        });
         connection.errand = Some(Errand { question, stage: Stage::Given });
     }
 
-    /// What a connection asks now. `None` if there is nothing new.
-    pub(super) fn fetch(&mut self, id: ConnId) -> Option<&Question> {
-        let errand = self.connections.get_mut(&id)?.errand.as_mut().filter(|errand| errand.stage == Stage::Given)?;
+    /// What a connection sends now; it holds the key. `None` if there is nothing new.
+    pub(super) fn fetch(&mut self, id: ConnId) -> Option<Vec<u8>> {
+        let Connection { upstream, errand, .. } = self.connections.get_mut(&id)?;
+        let errand = errand.as_mut().filter(|errand| errand.stage == Stage::Given)?;
         errand.stage = Stage::Asked;
-        Some(&errand.question)
+        Some(upstream.request(&errand.question))
     }
 
     /// Takes in what has come on a connection.
@@ -108,7 +123,7 @@ impl Errands {
                 connection.answered += 1;
                 // Who says more than was asked is not asked again.
                 message.keep_alive &= consumed == data.len();
-                Said::Answer(errand.question, message)
+                Said::Answer(errand.question, message, Arc::clone(&connection.upstream))
             }
             Err(error) => Said::Garbage(errand.question, error),
         }
@@ -116,11 +131,13 @@ impl Errands {
 
     /// Takes in that a connection will say nothing more.
     pub(super) fn hear_end(&mut self, id: ConnId) -> Said {
-        let Some(Connection { errand, decoder: ended, .. }) = self.connections.get_mut(&id) else { return Said::Part };
-        match std::mem::replace(ended, decoder()).finish() {
+        let Some(Connection { upstream, errand, decoder: ended, .. }) = self.connections.get_mut(&id) else {
+            return Said::Part;
+        };
+        match mem::replace(ended, decoder()).finish() {
             Err(HttpError::Silent) => Said::Part,
             outcome => match (errand.take(), outcome) {
-                (Some(Errand { question, .. }), Ok(response)) => Said::Answer(question, response),
+                (Some(Errand { question, .. }), Ok(response)) => Said::Answer(question, response, Arc::clone(upstream)),
                 (Some(Errand { question, .. }), Err(error)) => Said::Garbage(question, error),
                 (None, _) => Said::Part,
             },

@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
+use std::time::Instant;
 
 use super::limits::QUESTIONS_WAITING;
 use super::replies::{Answered, Ticket};
@@ -33,6 +34,8 @@ pub(super) struct Inquiries {
 
 struct Inquiry {
     askers: Vec<Asker>,
+    /// When it is given up, and the timer that does.
+    due: Instant,
     deadline: Option<CallId>,
 }
 
@@ -48,8 +51,8 @@ pub(super) enum Opened {
 }
 
 impl Inquiries {
-    /// Somebody asks; says what becomes of that.
-    pub(super) fn open(&mut self, question: &Question, asker: Asker) -> Opened {
+    /// Somebody asks what, if it is a new question, is given up when it is `due`; says what becomes of that.
+    pub(super) fn open(&mut self, question: &Question, asker: Asker, due: Instant) -> Opened {
         if let Some(inquiry) = self.open.get_mut(question) {
             inquiry.askers.push(asker);
             return Opened::Joined;
@@ -57,7 +60,7 @@ impl Inquiries {
         if self.waiting.len() >= QUESTIONS_WAITING {
             return Opened::Refused;
         }
-        self.open.insert(question.clone(), Inquiry { askers: vec![asker], deadline: None });
+        self.open.insert(question.clone(), Inquiry { askers: vec![asker], due, deadline: None });
         self.waiting.push_back(question.clone());
         Opened::Waiting
     }
@@ -67,6 +70,20 @@ impl Inquiries {
         if let Some(inquiry) = self.open.get_mut(question) {
             inquiry.deadline = Some(deadline);
         }
+    }
+
+    /// Whether a question waits for a connection.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Takes those of the waiting questions that are due before `until`, for which nobody is to wait that long.
+    pub(super) fn take_due_before(&mut self, until: Instant) -> Vec<Question> {
+        let Self { open, waiting, .. } = self;
+        let is_due = |question: &Question| open.get(question).is_none_or(|inquiry| inquiry.due < until);
+        // They wait in the order in which they were asked.
+        let count = waiting.iter().take_while(|question| is_due(question)).count();
+        waiting.drain(..count).collect()
     }
 
     /// The next question for a connection that is free.
@@ -127,7 +144,7 @@ impl Inquiries {
 #[cfg(test)]
 mod tests {
     use std::net::SocketAddr;
-    use std::time::{Instant, SystemTime};
+    use std::time::{Duration, SystemTime};
 
     use super::super::replies::Replies;
     use super::*;
@@ -156,12 +173,12 @@ mod tests {
 
     #[test]
     fn identical_questions_are_one_and_all_who_asked_are_named() {
-        let mut inquiries = Inquiries::default();
-        assert_eq!(inquiries.open(&question(1), asker()), Opened::Waiting);
-        assert_eq!(inquiries.open(&question(1), asker()), Opened::Joined);
-        assert_eq!(inquiries.open(&question(2), asker()), Opened::Waiting);
+        let (mut inquiries, now) = (Inquiries::default(), Instant::now());
+        assert_eq!(inquiries.open(&question(1), asker(), now), Opened::Waiting);
+        assert_eq!(inquiries.open(&question(1), asker(), now), Opened::Joined);
+        assert_eq!(inquiries.open(&question(2), asker(), now), Opened::Waiting);
         assert_eq!(inquiries.next(), Some(question(1)));
-        assert_eq!(inquiries.open(&question(1), asker()), Opened::Joined, "also while it is being asked");
+        assert_eq!(inquiries.open(&question(1), asker(), now), Opened::Joined, "also while it is being asked");
         assert_eq!(inquiries.close(&question(1)).map(|(askers, _)| askers.len()), Some(3));
         assert!(inquiries.close(&question(1)).is_none());
         assert_eq!(inquiries.next(), Some(question(2)));
@@ -170,19 +187,37 @@ mod tests {
 
     #[test]
     fn a_question_too_many_is_refused() {
-        let mut inquiries = Inquiries::default();
+        let (mut inquiries, now) = (Inquiries::default(), Instant::now());
         for metres in 0..QUESTIONS_WAITING {
-            assert_eq!(inquiries.open(&question(metres), asker()), Opened::Waiting);
+            assert_eq!(inquiries.open(&question(metres), asker(), now), Opened::Waiting);
         }
-        assert_eq!(inquiries.open(&question(QUESTIONS_WAITING), asker()), Opened::Refused);
+        assert_eq!(inquiries.open(&question(QUESTIONS_WAITING), asker(), now), Opened::Refused);
         inquiries.next();
-        assert_eq!(inquiries.open(&question(QUESTIONS_WAITING), asker()), Opened::Waiting);
+        assert_eq!(inquiries.open(&question(QUESTIONS_WAITING), asker(), now), Opened::Waiting);
+    }
+
+    #[test]
+    fn those_that_are_due_before_a_time_are_taken_and_the_others_wait() {
+        let (mut inquiries, now) = (Inquiries::default(), Instant::now());
+        let second = Duration::from_secs(1);
+        for metres in 0..4 {
+            inquiries.open(&question(metres), asker(), now + second * metres as u32);
+        }
+        // One that was asked, and is to be asked again.
+        let first = inquiries.next().expect("it waits");
+        inquiries.ask_again(first);
+        assert!(inquiries.take_due_before(now).is_empty());
+        assert_eq!(inquiries.take_due_before(now + 2 * second), [question(0), question(1)]);
+        assert_eq!(inquiries.next(), Some(question(2)));
+        assert!(inquiries.is_waiting());
+        assert_eq!(inquiries.take_due_before(now + 9 * second), [question(3)]);
+        assert!(!inquiries.is_waiting());
     }
 
     #[test]
     fn a_question_that_was_given_up_is_not_asked_again() {
-        let mut inquiries = Inquiries::default();
-        inquiries.open(&question(1), asker());
+        let (mut inquiries, now) = (Inquiries::default(), Instant::now());
+        inquiries.open(&question(1), asker(), now);
         inquiries.close(&question(1));
         inquiries.ask_again(question(1));
         assert_eq!(inquiries.next(), None);

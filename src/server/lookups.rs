@@ -2,6 +2,8 @@
 //!
 //! - At most [`LOOKUPS`](super::limits::LOOKUPS) connections; which of them has which question `errands` knows, and who asked
 //!   it, and who waits, `inquiries`.
+//! - An answer that says that this API is not for the key's project answers nobody, if there is another API: its question is
+//!   asked there, and so are all from then on.
 //! - A connection on which something comes unasked is dropped, lest it be taken for an answer.
 //! - Whatever goes wrong, the client gets Google-shaped JSON; what exactly went wrong is for the log. The key is in neither.
 //! - Where a client is, only the log's line of the question says, which `-q` turns off; that of the outcome names the question by
@@ -11,17 +13,21 @@
 
 use std::iter;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
 
+use super::allowance::{Allowance, Verdict, Why};
 use super::errands::{Errands, Orphan, Said};
 use super::inquiries::{Asker, Inquiries, Opened};
 use super::limits::LOOKUP_TIME;
 use super::replies::Answered;
 use super::style::Host;
-use super::trust::{Provider, Upstream};
+use super::trust::{Google, Provider, Upstream};
 use super::{Servers, standin};
-use crate::event_loop::{ConnId, Loop, Lost};
+use crate::event_loop::{CallId, ConnId, Loop, Lost};
 use crate::herd::command::Radius;
 use crate::herd::position::Position;
+use crate::herd::topology::Rate;
 use crate::places::answer::Answer;
 use crate::places::question::Question;
 use crate::wire::escaped::Escaped;
@@ -32,9 +38,14 @@ pub(super) struct Lookups {
     provider: Provider,
     host: Host,
     /// `None` until the stand-in listens.
-    upstream: Option<Upstream>,
+    upstream: Option<Arc<Upstream>>,
+    /// Who is asked instead, if `upstream` is not for the key's project.
+    fallback: Option<Arc<Upstream>>,
     inquiries: Inquiries,
     errands: Errands,
+    allowance: Allowance,
+    /// When it is looked at again what may be asked, if questions are held back.
+    alarm: Option<(Instant, CallId)>,
 }
 
 /// What becomes of a connection on which something has come.
@@ -51,27 +62,38 @@ pub(super) enum Heard {
 }
 
 impl Lookups {
-    pub(super) fn new(provider: Provider) -> Self {
+    /// `dice` are for pauses.
+    pub(super) fn new(provider: Provider, dice: fastrand::Rng) -> Self {
+        let rate = match &provider {
+            Provider::Google(google) => google.rate,
+            Provider::Embedded(_) => Rate::default(),
+        };
         Self {
             provider,
             host: Host::Callbacks,
             upstream: None,
+            fallback: None,
             inquiries: Inquiries::default(),
             errands: Errands::default(),
+            allowance: Allowance::new(rate, dice),
+            alarm: None,
         }
     }
 
     pub(super) fn start(&mut self, event_loop: &mut Loop<'_, Servers>, host: Host) {
         self.host = host;
         match &self.provider {
-            Provider::Google(upstream) => self.upstream = Some(upstream.clone()),
+            Provider::Google(Google { upstream, fallback, .. }) => {
+                self.upstream = Some(Arc::clone(upstream));
+                self.fallback = fallback.clone();
+            }
             Provider::Embedded(identity) => standin::listen(event_loop, identity),
         }
     }
 
     /// The stand-in listens: questions can be asked.
     pub(super) fn found(&mut self, event_loop: &mut Loop<'_, Servers>, upstream: Upstream) {
-        self.upstream = Some(upstream);
+        self.upstream = Some(Arc::new(upstream));
         self.pump(event_loop);
     }
 
@@ -89,7 +111,7 @@ impl Lookups {
             .expect("a position and a radius are decimal numbers");
         let name = asker.server.clone();
         let (session, ticket) = (asker.session, asker.ticket);
-        let opened = self.inquiries.open(&question, asker);
+        let opened = self.inquiries.open(&question, asker, event_loop.now() + LOOKUP_TIME);
         log::debug!(target: name.as_str(), "{session} asks Places {question} ({opened:?}) for its {ticket}");
         match opened {
             Opened::Joined => {}
@@ -103,7 +125,7 @@ impl Lookups {
             }
             Opened::Refused => {
                 log::warn!(target: name.as_str(), "{session} gets no places for its {ticket}: too many questions wait");
-                return Err(Answer::unknown_error("Too many questions are waiting for Places. Ask again later."));
+                return Err(Answer::unknown_error(TOO_MANY_WAIT));
             }
         }
         Ok(())
@@ -125,8 +147,7 @@ impl Lookups {
     /// What a connection is to ask now, to be sent at once: called when it was made, and when it is woken. `None` if there is
     /// nothing new.
     pub(super) fn request(&mut self, id: ConnId) -> Option<Vec<u8>> {
-        let question = self.errands.fetch(id)?;
-        Some(self.upstream.as_ref()?.request(question))
+        self.errands.fetch(id)
     }
 
     /// Something has come on a connection.
@@ -163,14 +184,44 @@ impl Lookups {
     fn pump(&mut self, event_loop: &mut Loop<'_, Servers>) {
         while let Some(upstream) = &self.upstream
             && self.errands.has_room()
-            && let Some(question) = self.inquiries.next()
+            && self.inquiries.is_waiting()
         {
+            if let Verdict::Wait { until, why } = self.allowance.take(event_loop.now(), event_loop.wall_clock()) {
+                return self.hold_back(event_loop, until, why);
+            }
+            let question = self.inquiries.next().expect("one waits");
             let kept = iter::from_fn(|| self.errands.take_kept()).find(|id| event_loop.transport(*id).is_some());
             let id = kept.unwrap_or_else(|| self.host.connect(event_loop, upstream));
             if kept.is_some() {
                 event_loop.wake(id);
             }
-            self.errands.give(id, question);
+            self.errands.give(id, upstream, question);
+        }
+    }
+
+    /// Nothing may be asked before `until`: questions that are due by then are answered so, the others wait.
+    fn hold_back(&mut self, event_loop: &mut Loop<'_, Servers>, until: Instant, why: Why) {
+        let (message, detail) = match why {
+            Why::PerSecond => (TOO_MANY_WAIT.to_owned(), "places.rate.per_second"),
+            Why::PerDay => ("No more questions are asked of Places today (UTC).".to_owned(), "places.rate.per_day"),
+            Why::ToldOff => {
+                let seconds = (until - event_loop.now()).as_secs_f64().ceil();
+                (format!("Places has had too many questions. Ask again in {seconds} s."), "Places is left alone")
+            }
+        };
+        for question in self.inquiries.take_due_before(until) {
+            self.answer_all(event_loop, &question, Answer::over_query_limit(&message), detail);
+        }
+        let alarm = self.alarm.take_if(|(at, _)| *at != until || !self.inquiries.is_waiting());
+        if let Some((_, call)) = alarm {
+            event_loop.cancel(call);
+        }
+        if self.alarm.is_none() && self.inquiries.is_waiting() {
+            let call = event_loop.call_at(until, |event_loop, servers: &mut Servers| {
+                servers.lookups.alarm = None;
+                servers.lookups.pump(event_loop);
+            });
+            self.alarm = Some((until, call));
         }
     }
 
@@ -186,7 +237,11 @@ impl Lookups {
 
     /// A question has taken too long.
     fn give_up(&mut self, event_loop: &mut Loop<'_, Servers>, question: &Question) {
-        if let Some(mut transport) = self.errands.take_back(question).and_then(|id| event_loop.transport(id)) {
+        let Some(id) = self.errands.take_back(question) else {
+            let detail = format!("it could not be asked within {LOOKUP_TIME:?}");
+            return self.fail(event_loop, question, TOO_MANY_WAIT, &detail);
+        };
+        if let Some(mut transport) = event_loop.transport(id) {
             transport.abort();
         }
         let detail = format!("no answer within {LOOKUP_TIME:?}");
@@ -198,7 +253,7 @@ impl Lookups {
         self.answer_all(event_loop, question, Answer::unknown_error(message), detail);
     }
 
-    /// Hands the answer to all who asked; `detail` is what the log says of an UNKNOWN_ERROR.
+    /// Hands the answer to all who asked; `detail` is what the log says of one without places.
     fn answer_all(&mut self, event_loop: &mut Loop<'_, Servers>, question: &Question, answer: Answer, detail: &str) {
         let Some((askers, deadline)) = self.inquiries.close(question) else { return };
         if let Some(deadline) = deadline {
@@ -210,10 +265,10 @@ impl Lookups {
         let shown = Escaped(&status[..status.len().min(STATUS_SHOWN)]);
         for asker in askers {
             let (name, session, ticket) = (asker.server.as_str(), asker.session, asker.ticket);
-            if answer.status() == Answer::UNKNOWN_ERROR {
-                log::warn!(target: name, "{session} gets no places for its {ticket}: {detail}");
-            } else {
+            if answer.is_good() {
                 log::info!(target: name, "{session} gets places for its {ticket}: {shown}");
+            } else {
+                log::warn!(target: name, "{session} gets no places for its {ticket}: {shown}, {detail}");
             }
             // One that has gone wants nothing.
             if event_loop.transport(session).is_some() {
@@ -226,7 +281,16 @@ impl Lookups {
     fn take_in(&mut self, event_loop: &mut Loop<'_, Servers>, id: ConnId, said: Said) -> Heard {
         match said {
             Said::Part => Heard::Part,
-            Said::Answer(question, response) => self.responded(event_loop, id, &question, response),
+            Said::Answer(question, response, upstream) => {
+                let keep_alive = response.keep_alive;
+                self.responded(event_loop, &upstream, question, response);
+                let keep_alive = keep_alive && self.upstream.as_ref().is_some_and(|now| Arc::ptr_eq(now, &upstream));
+                if keep_alive {
+                    self.errands.keep(id);
+                }
+                self.pump(event_loop);
+                if keep_alive { Heard::Kept } else { Heard::Last }
+            }
             Said::Garbage(question, error) => {
                 let message = "Places gave an answer that is cut short or malformed.";
                 self.fail(event_loop, &question, message, &error.to_string());
@@ -242,28 +306,70 @@ impl Lookups {
     fn responded(
         &mut self,
         event_loop: &mut Loop<'_, Servers>,
-        id: ConnId,
-        question: &Question,
+        upstream: &Arc<Upstream>,
+        question: Question,
         response: Response,
-    ) -> Heard {
-        let Response { status, body, keep_alive, .. } = response;
-        match Answer::read(body) {
-            Ok(answer) => self.answer_all(event_loop, question, answer, "Places says so itself"),
+    ) {
+        let Response { status, body, retry_after, .. } = response;
+        let answer = upstream.read(status, body);
+        let (now, wall) = (event_loop.now(), event_loop.wall_clock());
+        let is_too_much = status == TOO_MANY_REQUESTS
+            || status == SERVICE_UNAVAILABLE && retry_after.is_some()
+            || answer.as_ref().is_ok_and(|answer| answer.status() == Answer::OVER_QUERY_LIMIT);
+        if is_too_much && let Some(pause) = self.allowance.told_off(now, wall, retry_after) {
+            log::warn!(target: TARGET, "Places has had too many questions: it is asked nothing for {pause:.1?}");
+        }
+        match answer {
+            Ok(answer) if upstream.is_closed(&answer) && self.turn_from(event_loop, upstream) => {
+                self.inquiries.ask_again(question);
+            }
+            Ok(answer) => {
+                if answer.is_good() {
+                    self.allowance.went_well(now);
+                }
+                self.answer_all(event_loop, &question, answer, "as Places says itself");
+            }
             Err(nonsense) => {
                 let detail = format!("HTTP {status}: {nonsense}");
-                self.fail(event_loop, question, "Places gave an answer that makes no sense.", &detail);
+                let answer = if status == TOO_MANY_REQUESTS {
+                    Answer::over_query_limit("Places has had too many questions. Ask again later.")
+                } else {
+                    Answer::unknown_error("Places gave an answer that makes no sense.")
+                };
+                self.answer_all(event_loop, &question, answer, &detail);
             }
         }
-        if keep_alive {
-            self.errands.keep(id);
+    }
+
+    /// This upstream is not for the key's project. Whether another one is asked from now on, or already.
+    fn turn_from(&mut self, event_loop: &mut Loop<'_, Servers>, closed: &Arc<Upstream>) -> bool {
+        if self.upstream.as_ref().is_some_and(|now| !Arc::ptr_eq(now, closed)) {
+            return true;
         }
-        self.pump(event_loop);
-        if keep_alive { Heard::Kept } else { Heard::Last }
+        let Some(open) = self.fallback.take() else { return false };
+        let (closed, api) = (closed.api(), open.api());
+        log::warn!(target: TARGET, "{closed} is not enabled for the key's project: from now on {api} is asked");
+        self.upstream = Some(open);
+        for id in self.errands.take_all_kept() {
+            if let Some(mut transport) = event_loop.transport(id) {
+                transport.close();
+            }
+        }
+        true
     }
 }
 
+/// RFC 6585, 4.
+const TOO_MANY_REQUESTS: u16 = 429;
+
+/// RFC 9110, 15.6.4: with Retry-After, it is about us, too.
+const SERVICE_UNAVAILABLE: u16 = 503;
+
 /// Whose lines in the log are no server's, but about a connection to Places.
 const TARGET: &str = "proxy_herd::server::lookup";
+
+/// What a client is told whose question has no turn.
+const TOO_MANY_WAIT: &str = "Too many questions are waiting for Places. Ask again later.";
 
 /// How much of a status is logged, in bytes.
 const STATUS_SHOWN: usize = 64;
@@ -272,11 +378,11 @@ const STATUS_SHOWN: usize = 64;
 mod tests {
     use std::io;
     use std::net::SocketAddr;
-    use std::time::{Instant, SystemTime};
+    use std::time::SystemTime;
 
     use super::*;
     use crate::event_loop::{Endpoints, EventLoop, Request};
-    use crate::herd::topology::{Topology, Url};
+    use crate::herd::topology::{Places, Topology, Url};
     use crate::places::question::Key;
 
     /// A herd of one and its client, which has said where it is and asked what is near.
@@ -289,7 +395,8 @@ mod tests {
         fn new() -> Self {
             let topology = Topology::built_in();
             let url = Url::parse("http://127.0.0.1:9999").expect("a URL");
-            let provider = Provider::google(url, Key::new("k").expect("a key"), None).expect("no TLS is needed");
+            let places = Places { url: Some(url), ..Places::default() };
+            let provider = Provider::google(&places, Key::new("k").expect("a key")).expect("no TLS is needed");
             let servers = Servers::new(&topology, &[topology.servers()[0].name.clone()], provider, 7);
             let mut event_loop = EventLoop::new(servers, Instant::now(), SystemTime::UNIX_EPOCH);
             event_loop.enter(|event_loop, servers| servers.start(event_loop));

@@ -19,7 +19,6 @@
 //! What is decided is decided below (`herd`, `wire`, `places`); here it is carried out: the effects of a line become
 //! writes, floods and questions. Limits stand in [`limits`].
 
-#[cfg_attr(not(test), expect(dead_code, reason = "lookups will ask it"))]
 mod allowance;
 mod backoff;
 mod callbacks;
@@ -141,7 +140,7 @@ impl Servers {
         let each = names.iter().map(server).collect();
         Self {
             each,
-            lookups: Lookups::new(provider),
+            lookups: Lookups::new(provider, fastrand::Rng::with_seed(seed)),
             protection: Protection::of(topology),
             style: Style::default(),
             host: Host::Callbacks,

@@ -14,21 +14,33 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 use crate::event_loop::{Security, ServerSecurity, Target};
-use crate::herd::topology::{Scheme, Url};
+use crate::herd::topology::{self, Places, Rate, Scheme, Url};
+use crate::places::answer::{Answer, Nonsense};
+use crate::places::api::Api;
 use crate::places::question::{Key, Question};
 
 /// Who answers questions about places.
 #[derive(Clone, Debug)]
 pub enum Provider {
     /// Google, or what speaks like it at another address.
-    Google(Upstream),
+    Google(Google),
     /// The stand-in in this process.
     Embedded(Identity),
 }
 
-/// Where questions go, how, and who pays.
+/// How Google is asked.
 #[derive(Clone, Debug)]
-pub struct Upstream {
+pub struct Google {
+    pub(super) upstream: Arc<Upstream>,
+    /// Who is asked instead, once that one says that it is not for the key's project.
+    pub(super) fallback: Option<Arc<Upstream>>,
+    pub(super) rate: Rate,
+}
+
+/// Where questions go, in which language, how, and who pays.
+#[derive(Clone, Debug)]
+pub(super) struct Upstream {
+    api: Api,
     places: Url,
     key: Key,
     pub(super) target: Target,
@@ -47,25 +59,32 @@ pub struct Identity {
 pub struct TrustError(pub(super) String);
 
 impl Provider {
-    /// Google, or `places`, which must have a certificate of the public authorities or of one in `ca_file` (PEM).
+    /// Google, or who listens at `places.url`, which must have a certificate of the public authorities or of one in
+    /// `places.ca_file` (PEM). If `places.provider` names no API, the legacy one is asked, and the new one as soon as it says that
+    /// it is not for the key's project.
     ///
     /// # Errors
-    /// If `ca_file` cannot be read or holds no certificate, or the host of `places` can have none.
-    pub fn google(places: Url, key: Key, ca_file: Option<&Path>) -> Result<Self, TrustError> {
-        let target = (places.host.as_str(), places.port).into();
-        let security = match places.scheme {
-            Scheme::Http => Security::Plain,
-            Scheme::Https => {
-                let name = ServerName::try_from(places.host.clone())
-                    .map_err(|error| TrustError(format!("no certificate can be good for {}: {error}", places.host)))?;
-                let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-                if let Some(file) = ca_file {
-                    add(&mut roots, file)?;
-                }
-                Security::Tls(client(roots), name)
-            }
+    /// If `ca_file` cannot be read or holds no certificate, or the host of `url` can have none.
+    pub fn google(places: &Places, key: Key) -> Result<Self, TrustError> {
+        let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+        if let Some(file) = &places.ca_file {
+            add(&mut roots, file)?;
+        }
+        let config = client(roots);
+        let upstream = |api: Api| {
+            let url = places.url.clone().unwrap_or_else(|| api.google());
+            Upstream::new(api, url, key.clone(), &config).map(Arc::new)
         };
-        Ok(Self::Google(Upstream { places, key, target, security }))
+        let (first, then) = match places.provider {
+            topology::Provider::New => (Api::New, None),
+            topology::Provider::Legacy => (Api::Legacy, None),
+            topology::Provider::Auto | topology::Provider::Embedded => (Api::Legacy, Some(Api::New)),
+        };
+        Ok(Self::Google(Google {
+            upstream: upstream(first)?,
+            fallback: then.map(upstream).transpose()?,
+            rate: places.rate,
+        }))
     }
 
     /// The stand-in, with a new certificate.
@@ -78,9 +97,37 @@ impl Provider {
 }
 
 impl Upstream {
+    fn new(api: Api, places: Url, key: Key, config: &Arc<ClientConfig>) -> Result<Self, TrustError> {
+        let target = (places.host.as_str(), places.port).into();
+        let security = match places.scheme {
+            Scheme::Http => Security::Plain,
+            Scheme::Https => {
+                let name = ServerName::try_from(places.host.clone())
+                    .map_err(|error| TrustError(format!("no certificate can be good for {}: {error}", places.host)))?;
+                Security::Tls(Arc::clone(config), name)
+            }
+        };
+        Ok(Self { api, places, key, target, security })
+    }
+
     /// The bytes that ask `question`. They hold the key: for the wire, never for a log.
     pub(super) fn request(&self, question: &Question) -> Vec<u8> {
-        question.legacy_request(&self.places, &self.key)
+        self.api.request(question, &self.places, &self.key)
+    }
+
+    /// Reads a response. A body that shows the key is no answer, whatever else it is: it would be passed on.
+    pub(super) fn read(&self, status: u16, body: Vec<u8>) -> Result<Answer, Nonsense> {
+        if self.key.is_in(&body) { Err(Nonsense::ShowsKey) } else { self.api.read(status, body) }
+    }
+
+    /// Whether an answer says that this API is not for the key's project, while another may be.
+    pub(super) fn is_closed(&self, answer: &Answer) -> bool {
+        self.api.is_closed(answer)
+    }
+
+    /// Which of Google's APIs it speaks.
+    pub(super) fn api(&self) -> Api {
+        self.api
     }
 }
 
@@ -115,6 +162,7 @@ impl Identity {
         let name = ServerName::try_from(NAME).expect("the name is one");
         let places = Url { scheme: Scheme::Https, host: NAME.to_owned(), port: address.port(), path: String::new() };
         Upstream {
+            api: Api::Legacy,
             places,
             key: Key::new("embedded").expect("the key is not empty"),
             target: address.into(),

@@ -7,7 +7,7 @@ use log::Level;
 use proxy_herd::driver::sim::{ClientId, Crash, Weather};
 use proxy_herd::herd::command::Command;
 use proxy_herd::herd::link::LinkLine;
-use proxy_herd::herd::topology::{Topology, Url};
+use proxy_herd::herd::topology::{Places, Topology, Url};
 use proxy_herd::places::question::Key;
 use proxy_herd::server::Provider;
 use proxy_herd::server::limits::{
@@ -49,7 +49,8 @@ fn check_line(line: &Logged) {
 
 fn herd() -> Simulated {
     let url = Url::parse(&format!("http://{}", places())).expect("a URL");
-    let provider = Provider::google(url, Key::new(KEY).expect("a key"), None).expect("no TLS is needed");
+    let provider = Provider::google(&Places { url: Some(url), ..Places::default() }, Key::new(KEY).expect("a key"))
+        .expect("no TLS is needed");
     let mut world = Simulated::new(Topology::built_in(), &provider, 7, Weather::default());
     links_are_up(&mut world);
     world
@@ -154,13 +155,16 @@ fn places_of_every_kind() {
     let length = |length: usize| format!("200 OK\r\nContent-Length: {length}");
     // What is told of one that repeats the question is that it makes no sense.
     let echo = format!("no places near {POSITION} for {KEY}");
+    let leak = format!(r#"{{"status":"REQUEST_DENIED","error_message":"{KEY} is no key"}}"#);
     let behaviours = [
         ("OK", Behaviour::good(3, MOMENT)),
         ("REQUEST_DENIED", answer(&length(json.len()), json)),
         ("no answer within", Behaviour::good(1, LOOKUP_TIME + MOMENT)),
         ("the connection ended within", answer(&length(100), json)),
         ("this is no HTTP", Behaviour::bytes(format!("{echo}\r\n\r\n"))),
-        ("the answer is not JSON", answer(&length(echo.len()), &echo)),
+        ("the answer is not JSON", answer(&length(POSITION.len()), POSITION)),
+        ("the answer shows the key", answer(&length(echo.len()), &echo)),
+        ("the answer shows the key", answer(&length(leak.len()), &leak)),
         ("the HTTP body is too long", answer(&length(usize::MAX), "")),
         ("the HTTP head is too long", answer(&format!("200 OK\r\nX: {}", echo.repeat(500)), "")),
         ("an HTTP chunk is malformed", answer("200 OK\r\nTransfer-Encoding: chunked", &echo)),

@@ -9,7 +9,7 @@ use proxy_herd::driver::Sim;
 use proxy_herd::driver::sim::{HostId, Weather};
 use proxy_herd::herd::command::Command;
 use proxy_herd::herd::name::ServerName;
-use proxy_herd::herd::topology::{Topology, Url};
+use proxy_herd::herd::topology::{Places, Topology, Url};
 use proxy_herd::places::question::Key;
 use proxy_herd::server::{Provider, Servers, Style};
 
@@ -41,7 +41,8 @@ struct Stage {
 impl Stage {
     fn new(topology: &Topology, style: Style, weather: Weather) -> Self {
         let url = Url::parse("http://127.0.0.1:3").expect("a URL");
-        let provider = Provider::google(url, Key::new("k").expect("a key"), None).expect("no TLS is needed");
+        let provider = Provider::google(&Places { url: Some(url), ..Places::default() }, Key::new("k").expect("a key"))
+            .expect("no TLS is needed");
         let servers = Servers::new(topology, &[name()], provider, SEED).with_style(style);
         let mut sim = Sim::new(SEED, weather);
         let host = sim.add_host("Goloman", servers);

@@ -64,7 +64,7 @@ fn what_places_says_cannot_forge_or_flood_the_log() {
     let lines = logged(|| {
         ask(Some(Behaviour::bytes(bytes)));
     });
-    let outcome = lines.iter().find(|line| line.text.contains("gets places")).expect("the outcome is logged");
+    let outcome = lines.iter().find(|line| line.text.contains("gets no places")).expect("the outcome is logged");
     assert!(!outcome.text.contains('\n') && outcome.text.len() < 300, "{} bytes", outcome.text.len());
 }
 

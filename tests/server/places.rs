@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use proxy_herd::driver::sim::Weather;
 use proxy_herd::event_loop::{Protocol, ServerSecurity, Transport};
-use proxy_herd::herd::topology::{Topology, Url};
+use proxy_herd::herd::topology::{Places, Topology, Url};
 use proxy_herd::places::question::Key;
 use proxy_herd::server::{Provider, Servers};
 
@@ -281,9 +281,10 @@ fn a_places_without_a_good_certificate_is_not_asked() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("ca.pem");
     std::fs::write(&file, key.cert.pem()).expect("a file");
-    for (ca_file, trusted) in [(None, false), (Some(file.as_path()), true)] {
+    for (ca_file, trusted) in [(None, false), (Some(file), true)] {
         let url = Url::parse("https://127.0.0.1:9999").expect("a URL");
-        let provider = Provider::google(url, Key::new("canary").expect("a key"), ca_file).expect("the file is good");
+        let places_are = Places { url: Some(url), ca_file, ..Places::default() };
+        let provider = Provider::google(&places_are, Key::new("canary").expect("a key")).expect("the file is good");
         let mut world = Simulated::new(Topology::built_in(), &provider, 7, Weather::default());
         let (host, security) = (world.host("Welsh"), ServerSecurity::Tls(Arc::new(config.clone())));
         world.sim.enter(host, |event_loop, _| {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use proxy_herd::event_loop::{Loop, Protocol, ServerSecurity, Transport};
-use proxy_herd::herd::topology::Url;
+use proxy_herd::herd::topology::{Places, Url};
 use proxy_herd::places::question::Key;
 use proxy_herd::server::{Provider, Servers};
 
@@ -52,7 +52,8 @@ pub(crate) fn body(results: usize) -> String {
 /// Asks `address` over plain HTTP, as configuration allows on loopback.
 pub(crate) fn provider(address: SocketAddr) -> Provider {
     let url = Url::parse(&format!("http://{address}")).expect("a URL");
-    Provider::google(url, Key::new("canary").expect("a key"), None).expect("no TLS is needed")
+    Provider::google(&Places { url: Some(url), ..Places::default() }, Key::new("canary").expect("a key"))
+        .expect("no TLS is needed")
 }
 
 /// Listens there and behaves.

@@ -9,7 +9,7 @@ use log::{LevelFilter, Log, Metadata, Record};
 use proxy_herd::driver::Sim;
 use proxy_herd::driver::sim::{ClientId, Crash, Ending, HostId, Weather};
 use proxy_herd::herd::name::ServerName;
-use proxy_herd::herd::topology::{Topology, Url};
+use proxy_herd::herd::topology::{Places, Topology, Url};
 use proxy_herd::places::question::Key;
 use proxy_herd::server::limits::{IDLE_TIME, STALL_TIME};
 use proxy_herd::server::{Provider, Servers, Style};
@@ -239,7 +239,9 @@ impl Herd {
 fn process(topology: &Topology, place: usize, style: Style) -> Servers {
     let names: &[ServerName] = std::slice::from_ref(&topology.servers()[place].name);
     let url = Url::parse(&format!("http://{}", places())).expect("a URL");
-    let provider = Provider::google(url, Key::new("canary").expect("a key"), None).expect("no TLS is needed");
+    let provider =
+        Provider::google(&Places { url: Some(url), ..Places::default() }, Key::new("canary").expect("a key"))
+            .expect("no TLS is needed");
     Servers::new(topology, names, provider, 7).with_style(style)
 }
 

@@ -11,7 +11,7 @@ use proxy_herd::driver::Sim;
 use proxy_herd::driver::sim::{ClientId, Crash, HostId};
 use proxy_herd::herd::name::ServerName;
 use proxy_herd::herd::timestamp::Timestamp;
-use proxy_herd::herd::topology::{Server, Url};
+use proxy_herd::herd::topology::{self, Server, Url};
 use proxy_herd::places::question::Key;
 use proxy_herd::server::{Provider, Servers, Style};
 
@@ -371,7 +371,11 @@ fn provider(places: Places) -> Provider {
         Places::Moody => {
             let ([a, b, c, d], port) = PLACES;
             let url = Url::parse(&format!("http://{a}.{b}.{c}.{d}:{port}")).expect("a URL");
-            Provider::google(url, Key::new("canary").expect("a key"), None).expect("no TLS is needed")
+            Provider::google(
+                &topology::Places { url: Some(url), ..topology::Places::default() },
+                Key::new("canary").expect("a key"),
+            )
+            .expect("no TLS is needed")
         }
     }
 }

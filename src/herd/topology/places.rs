@@ -25,10 +25,7 @@ fn read_provider(field: &Field<'_>, errors: &mut Errors) -> Option<Provider> {
         "auto" => Some(Provider::Auto),
         "legacy" => Some(Provider::Legacy),
         "embedded" => Some(Provider::Embedded),
-        "new" => {
-            errors.add(&field.path, "\"new\" is not built yet", format_args!("write {PROVIDER}"));
-            None
-        }
+        "new" => Some(Provider::New),
         _ => field.refuse(PROVIDER, errors),
     }
 }
@@ -47,6 +44,6 @@ fn read_rate(field: &Field<'_>, errors: &mut Errors) -> Option<Rate> {
     Some(Rate { per_second: read(per_second, Rate::MOST_PER_SECOND), per_day: read(per_day, Rate::MOST_PER_DAY) })
 }
 
-const PROVIDER: &str = "\"auto\", \"legacy\" or \"embedded\"";
+const PROVIDER: &str = "\"auto\", \"legacy\", \"new\" or \"embedded\"";
 const FILE: &str = "the name of a file";
 const RATE: &str = "an object, like { \"per_second\": 10, \"per_day\": 1000 }";

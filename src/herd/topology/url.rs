@@ -51,9 +51,14 @@ impl Url {
         Ok(Self { scheme, host: host.to_owned(), port, path })
     }
 
-    /// Google's own.
-    pub fn google() -> Self {
+    /// Google's own, of the legacy API.
+    pub fn google_legacy() -> Self {
         Self { scheme: Scheme::Https, host: "maps.googleapis.com".to_owned(), port: 443, path: String::new() }
+    }
+
+    /// Google's own, of Places API (New).
+    pub fn google_new() -> Self {
+        Self { host: "places.googleapis.com".to_owned(), ..Self::google_legacy() }
     }
 
     /// The `Host` header (RFC 9112, 3.2): without the port if it is the scheme's own.

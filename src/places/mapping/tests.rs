@@ -56,8 +56,7 @@ fn the_mask_asks_for_what_is_mapped() {
 #[test]
 fn no_places_are_zero_results() {
     let expected = "{\n   \"html_attributions\" : [],\n   \"results\" : [],\n   \"status\" : \"ZERO_RESULTS\"\n}\n";
-    for body in ["{}", "{\n}\n", r#"{"places":[]}"#, r#"{"places":null,"error":null}"#, r#"{"routingSummaries":[{}]}"#]
-    {
+    for body in ["{}", " {\r\n}\n", r#"{"places":[]}"#, r#"{"places":[],"routingSummaries":[{}]}"#] {
         assert_eq!(mapped(body).as_deref(), Ok(expected), "{body}");
     }
 }
@@ -111,6 +110,8 @@ fn nonsense_has_a_name() {
         r#"{"places":{}}"#,
         r#"{"places":""}"#,
         r#"{"places":[[]]}"#,
+        r#"{"message":"blocked"}"#,
+        r#"{"places":null,"error":null}"#,
         r#"{"places":[null]}"#,
     ] {
         check(body, Nonsense::NotPlaces);
@@ -207,6 +208,9 @@ fn who_must_be_named_is_named_in_html() {
     );
     check(json!({ "provider": "A", "providerUri": "//a.example/b" }), r#"<a href="https://a.example/b">A</a>"#);
     check(json!({ "provider": "<A>" }), "&lt;A&gt;");
+    for nowhere in ["javascript:alert(1)", "", "a", "/a", " https://a"] {
+        check(json!({ "provider": "A", "providerUri": nowhere }), "A");
+    }
     check(json!({ "providerUri": "https://a" }), "");
 }
 
