@@ -1,7 +1,8 @@
 //! What requests and responses of HTTP/1.1 share: the limits, the errors, the head found in the bytes, the body's framing.
 //!
 //! - A decoder is fed whatever arrived and gives the same messages however the bytes were split.
-//! - It holds at most its [`Limits`], and looks at every byte of a head once before the head is parsed.
+//! - It holds at most its [`Limits`], as bytes and as room for bytes, and looks at every byte of a head once before the
+//!   head is parsed.
 //! - A body that ends early is an error, never a shorter body (RFC 9112, 8).
 //! - Framing that two readers could read differently is an error (RFC 9112, 6.3): a length beside a transfer coding, two
 //!   lengths that differ, a coding other than `chunked`.
@@ -15,6 +16,7 @@ use std::fmt;
 use httparse::Header;
 use memchr::memchr_iter;
 
+use crate::wire::bounded::Bounded;
 use crate::wire::http_chunked::Chunked;
 
 /// How many bytes of a message a decoder accepts.
@@ -97,8 +99,7 @@ pub const HEADERS_LIMIT: usize = 100;
 
 /// The bytes of a head, until its empty line. There may be a key among them: not for `Debug`.
 pub(super) struct Head {
-    bytes: Vec<u8>,
-    limit: usize,
+    bytes: Bounded,
     /// Where the first line that is not empty starts: empty lines before a message are skipped (RFC 9112, 2.2).
     start: usize,
     /// Where the line starts that has not ended yet.
@@ -109,16 +110,16 @@ pub(super) struct Head {
 
 impl Head {
     pub(super) fn new(limit: usize) -> Self {
-        Self { bytes: Vec::new(), limit, start: 0, line: 0, interim: false }
+        Self { bytes: Bounded::new(limit), start: 0, line: 0, interim: false }
     }
 
     /// Takes bytes up to the head's empty line. `Some(n)`: it was found, and `n` bytes of `data` belong to the head.
     pub(super) fn push(&mut self, data: &[u8]) -> Result<Option<usize>, HttpError> {
-        let held = self.bytes.len();
-        let taken = &data[..data.len().min(self.limit - held)];
-        self.bytes.extend_from_slice(taken);
+        let held = self.bytes.as_slice().len();
+        let taken = &data[..data.len().min(self.bytes.room())];
+        self.bytes.push(taken);
         for newline in memchr_iter(b'\n', taken).map(|at| held + at) {
-            let line = &self.bytes[self.line..newline];
+            let line = &self.bytes.as_slice()[self.line..newline];
             let empty = matches!(line, b"" | b"\r");
             let first = self.line == self.start;
             self.line = newline + 1;
@@ -129,23 +130,22 @@ impl Head {
                 return Ok(Some(self.line - held));
             }
         }
-        if self.bytes.len() == self.limit { Err(HttpError::HeadTooLong) } else { Ok(None) }
+        if self.bytes.room() == 0 { Err(HttpError::HeadTooLong) } else { Ok(None) }
     }
 
     /// Whether nothing of a message has come: no byte but empty lines, and no interim head.
     pub(super) fn is_untouched(&self) -> bool {
-        self.bytes.len() == self.start && !self.interim
+        self.bytes.as_slice().len() == self.start && !self.interim
     }
 
     /// The whole head, after `push` found its end.
     pub(super) fn bytes(&self) -> &[u8] {
-        &self.bytes[self.start..]
+        &self.bytes.as_slice()[self.start..]
     }
 
     /// Forgets an interim head, whose bytes stay counted: so endless interim answers end at the limit.
     pub(super) fn clear(&mut self) {
-        self.limit -= self.bytes.len();
-        self.bytes.clear();
+        self.bytes.spend();
         self.start = 0;
         self.line = 0;
         self.interim = true;
@@ -199,7 +199,7 @@ impl Framing {
     /// The body that is to follow; `otherwise` if the headers do not announce one.
     pub(super) fn body(&self, otherwise: End) -> End {
         match self.length {
-            Some(left) => End::Length { left },
+            Some(length) => End::Length(length),
             None if self.chunked => End::Chunked(Chunked::default()),
             None => otherwise,
         }
@@ -209,51 +209,50 @@ impl Framing {
 /// A body that is arriving.
 #[derive(Debug)]
 pub(super) struct Body {
-    bytes: Vec<u8>,
+    bytes: Bounded,
     end: End,
-    limit: usize,
 }
 
 /// How a body's end is known (RFC 9112, 6.3).
 #[derive(Debug)]
 pub(super) enum End {
-    Length { left: usize },
+    Length(usize),
     Chunked(Chunked),
     Close,
 }
 
 impl Body {
     pub(super) fn new(end: End, limits: Limits) -> Self {
-        Self { bytes: Vec::new(), end, limit: limits.body }
+        let limit = if let End::Length(length) = end { length } else { limits.body };
+        Self { bytes: Bounded::new(limit), end }
     }
 
     /// Takes the body's bytes. `Some(n)`: it is whole, and `n` bytes of `data` belonged to it.
     pub(super) fn push(&mut self, data: &[u8]) -> Result<Option<usize>, HttpError> {
         match &mut self.end {
-            End::Length { left } => {
-                let taken = &data[..data.len().min(*left)];
-                *left -= taken.len();
-                self.bytes.extend_from_slice(taken);
-                Ok((*left == 0).then_some(taken.len()))
+            End::Length(_) => {
+                let taken = &data[..data.len().min(self.bytes.room())];
+                self.bytes.push(taken);
+                Ok((self.bytes.room() == 0).then_some(taken.len()))
             }
-            End::Chunked(chunked) => chunked.push(data, &mut self.bytes, self.limit),
-            End::Close if self.limit - self.bytes.len() < data.len() => Err(HttpError::BodyTooLong),
+            End::Chunked(chunked) => chunked.push(data, &mut self.bytes),
+            End::Close if self.bytes.room() < data.len() => Err(HttpError::BodyTooLong),
             End::Close => {
-                self.bytes.extend_from_slice(data);
+                self.bytes.push(data);
                 Ok(None)
             }
         }
     }
 
     pub(super) fn into_bytes(self) -> Vec<u8> {
-        self.bytes
+        self.bytes.into_vec()
     }
 
     /// The body, if the end of the connection is its end.
     pub(super) fn finish(self) -> Result<Vec<u8>, HttpError> {
         match self.end {
-            End::Close => Ok(self.bytes),
-            End::Length { .. } | End::Chunked(_) => Err(HttpError::CutShort),
+            End::Close => Ok(self.bytes.into_vec()),
+            End::Length(_) | End::Chunked(_) => Err(HttpError::CutShort),
         }
     }
 }

@@ -6,6 +6,7 @@
 //!
 //! It does not find out that a body is chunked: the head says so.
 
+use crate::wire::bounded::Bounded;
 use crate::wire::http::HttpError;
 
 /// Where in a chunked body we are.
@@ -36,14 +37,14 @@ impl Default for Chunked {
 }
 
 impl Chunked {
-    /// Appends the data to `body`, which never grows past `limit`. `Some(n)`: the body is whole, `n` bytes of `data` were its.
-    pub(super) fn push(&mut self, data: &[u8], body: &mut Vec<u8>, limit: usize) -> Result<Option<usize>, HttpError> {
+    /// Appends the data to `body`, up to its limit. `Some(n)`: the body is whole, `n` bytes of `data` were its.
+    pub(super) fn push(&mut self, data: &[u8], body: &mut Bounded) -> Result<Option<usize>, HttpError> {
         let mut rest = data;
         while let [byte, after @ ..] = rest {
             if let Self::Data { left } = self {
                 let (taken, after) = rest.split_at(rest.len().min(*left));
                 *left -= taken.len();
-                body.extend_from_slice(taken);
+                body.push(taken);
                 rest = after;
                 if *left == 0 {
                     *self = Self::DataCr;
@@ -51,7 +52,7 @@ impl Chunked {
                 continue;
             }
             rest = after;
-            match self.step(*byte, limit - body.len())? {
+            match self.step(*byte, body.room())? {
                 Some(next) => *self = next,
                 None => return Ok(Some(data.len() - rest.len())),
             }
@@ -109,14 +110,14 @@ mod tests {
     const ROOM: usize = 20;
 
     fn decode(pieces: impl Iterator<Item = Vec<u8>>) -> Result<(Vec<u8>, Option<usize>), HttpError> {
-        let (mut chunked, mut body, mut before) = (Chunked::default(), Vec::new(), 0);
+        let (mut chunked, mut body, mut before) = (Chunked::default(), Bounded::new(ROOM), 0);
         for piece in pieces {
-            if let Some(consumed) = chunked.push(&piece, &mut body, ROOM)? {
-                return Ok((body, Some(before + consumed)));
+            if let Some(consumed) = chunked.push(&piece, &mut body)? {
+                return Ok((body.into_vec(), Some(before + consumed)));
             }
             before += piece.len();
         }
-        Ok((body, None))
+        Ok((body.into_vec(), None))
     }
 
     /// `expected`: the body, and how many bytes of `data` stay for the next message (`None`: the body is not whole).

@@ -181,7 +181,7 @@ fn begin(head: &[u8], limits: Limits) -> Result<(Request, Body), HttpError> {
     let (method, target) = (method.to_owned(), target.to_owned());
     let headers = request.headers.iter().map(|header| (header.name.to_owned(), header.value.to_vec())).collect();
     let request = Request { method, target, headers, body: Vec::new(), keep_alive: framing.keep_alive };
-    Ok((request, Body::new(framing.body(End::Length { left: 0 }), limits)))
+    Ok((request, Body::new(framing.body(End::Length(0)), limits)))
 }
 
 fn is_word(text: &str) -> bool {

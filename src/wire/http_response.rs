@@ -84,13 +84,16 @@ impl ResponseDecoder {
                 let Begun { status, keep_alive, retry_after, body } =
                     self.begun.take().expect("matched two lines above");
                 let message = Response { status, keep_alive, retry_after, body: body.into_bytes() };
-                self.head = Head::new(self.limits.head);
                 return Ok(Status::Complete { message, consumed: consumed + taken });
             }
             let Some(taken) = self.head.push(rest)? else { return Ok(Status::Partial) };
             consumed += taken;
             self.begun = begin(self.head.bytes(), self.limits)?;
-            self.head.clear();
+            if self.begun.is_some() {
+                self.head = Head::new(self.limits.head);
+            } else {
+                self.head.clear();
+            }
         }
     }
 
@@ -119,7 +122,7 @@ fn begin(head: &[u8], limits: Limits) -> Result<Option<Begun>, HttpError> {
     let end = match status {
         0..=99 | 101 => return Err(HttpError::BadHead),
         100..=199 => return Ok(None),
-        204 | 304 => End::Length { left: 0 },
+        204 | 304 => End::Length(0),
         _ => framing.body(End::Close),
     };
     let keep_alive = framing.keep_alive && !matches!(end, End::Close);

@@ -1,5 +1,6 @@
 //! What stands on the wire: bytes to lines, bytes to HTTP messages. No I/O.
 
+mod bounded;
 pub mod escaped;
 pub mod http;
 mod http_chunked;

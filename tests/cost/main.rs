@@ -9,6 +9,7 @@
 #[allow(dead_code, reason = "each test file uses what it needs")]
 #[path = "../contract/certificates.rs"]
 mod certificates;
+mod decoder;
 mod event_loop;
 mod goloman;
 mod server;
