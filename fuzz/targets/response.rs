@@ -4,6 +4,8 @@
 
 #![no_main]
 
+#[path = "../../tests/corpus/framing.rs"]
+mod framing;
 #[path = "../../tests/corpus/pieces.rs"]
 mod pieces;
 #[path = "../../tests/corpus/response.rs"]

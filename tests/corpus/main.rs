@@ -4,12 +4,15 @@
 //! is replayed here is the same. A file that a fuzzer finds is put into its corpus under a name that says what it is.
 
 mod command;
+mod framing;
 mod lines;
 mod link;
 mod pieces;
+mod request;
 mod response;
 mod session;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::panic;
 use std::path::Path;
@@ -30,8 +33,13 @@ fn what_places_says() {
 }
 
 #[test]
+fn what_the_stand_in_is_asked() {
+    replay("request", request::check);
+}
+
+#[test]
 fn what_comes_in_by_either_door() {
-    for corpus in ["command", "link", "response", "session"] {
+    for corpus in ["command", "link", "request", "response", "session"] {
         replay(corpus, session::check);
     }
 }
@@ -41,17 +49,25 @@ fn what_comes_in_by_either_door() {
 /// # Panics
 /// If the property does, with the names of the files that make it.
 fn replay(corpus: &str, property: fn(&[u8])) {
+    let failed: Vec<_> = files(corpus)
+        .into_iter()
+        .filter(|(_, bytes)| panic::catch_unwind(|| property(bytes)).is_err())
+        .map(|(name, _)| name)
+        .collect();
+    assert!(failed.is_empty(), "these of {corpus} do not hold, for the reasons above: {failed:#?}");
+}
+
+/// The files of a corpus by their names, of which there must be some.
+fn files(corpus: &str) -> BTreeMap<String, Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(corpus);
     let entries = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-    let mut files: Vec<_> = entries.map(|entry| entry.expect("a readable folder").path()).collect();
-    files.sort();
-    assert!(!files.is_empty(), "{} is empty", folder.display());
-    let failed: Vec<_> = files
-        .iter()
-        .filter(|file| {
-            let bytes = fs::read(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-            panic::catch_unwind(|| property(&bytes)).is_err()
+    let files: BTreeMap<_, _> = entries
+        .map(|entry| {
+            let file = entry.expect("a readable folder").path();
+            let bytes = fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+            (file.file_name().expect("a file").to_string_lossy().into_owned(), bytes)
         })
         .collect();
-    assert!(failed.is_empty(), "these do not hold, for the reasons above: {failed:#?}");
+    assert!(!files.is_empty(), "{} is empty", folder.display());
+    files
 }

@@ -1,13 +1,16 @@
 //! What holds for whatever Places says: any split gives the same responses within the limits, none is shorter than it was
-//! said to be, and of an answer no more than the wanted results and nothing else is lost.
+//! said to be, when to ask again is what it says, and of an answer no more than the wanted results and nothing else is lost.
 
 use std::ops::Range;
+use std::time::{Duration, SystemTime};
 
 use proxy_herd::places::answer::Answer;
 use proxy_herd::wire::http::{HttpError, Limits, Status};
 use proxy_herd::wire::http_response::{Response, ResponseDecoder};
+use proxy_herd::wire::retry_after::RetryAfter;
 use serde_json::Value;
 
+use crate::framing::{self, Framing};
 use crate::pieces;
 
 /// Takes `bytes` for what Places says until it ends.
@@ -20,27 +23,39 @@ pub(crate) fn check(bytes: &[u8]) {
         assert_eq!(conversation(pieces.into_iter()), said);
     }
     for (response, place) in &said.responses {
+        let bytes = &bytes[place.clone()];
         check_response(response);
-        check_framing(&bytes[place.clone()]);
-        check_cuts(&bytes[place.clone()]);
+        check_retry_after(response, bytes);
+        let has_body = !matches!(response.status, 204 | 304);
+        assert!(Framing::of(bytes) != Framing::Unsaid || !has_body, "it did not say where it ends");
+        check_cuts(bytes);
     }
     if let Ok(response) = &said.ending {
-        let start = said.responses.last().map_or(0, |(_, place)| place.end);
+        let bytes = &bytes[said.taken()..];
         assert!(!response.keep_alive, "its end was the connection's");
         check_response(response);
-        check_framing(&bytes[start..]);
+        check_retry_after(response, bytes);
+        assert_eq!(Framing::of(bytes), Framing::Unsaid, "its end is not the connection's");
     }
 }
 
 #[derive(PartialEq, Eq, Debug)]
-struct Conversation {
+pub(crate) struct Conversation {
     /// Those that ended by themselves, and where they stand.
-    responses: Vec<(Response, Range<usize>)>,
+    pub(crate) responses: Vec<(Response, Range<usize>)>,
     /// What the end of the bytes, or the first thing wrong with them, makes of the others.
-    ending: Result<Response, HttpError>,
+    pub(crate) ending: Result<Response, HttpError>,
 }
 
-fn conversation<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Conversation {
+impl Conversation {
+    /// Where the last response ends that ended by itself.
+    pub(crate) fn taken(&self) -> usize {
+        self.responses.last().map_or(0, |(_, place)| place.end)
+    }
+}
+
+/// What is said in these pieces until the connection ends.
+pub(crate) fn conversation<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Conversation {
     let mut decoder = ResponseDecoder::new(LIMITS);
     let mut responses: Vec<(Response, Range<usize>)> = Vec::new();
     let mut fed = 0;
@@ -74,17 +89,25 @@ fn check_response(response: &Response) {
     check_answer(&response.body);
 }
 
-/// Its head says where it ends by a length or by one coding, never by both.
-fn check_framing(response: &[u8]) {
-    let lines = response.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end);
-    let head = lines.skip_while(|line| line.is_empty()).take_while(|line| !line.is_empty());
-    let names = head.filter_map(|line| line.split(|byte| *byte == b':').next()).map(<[u8]>::to_ascii_lowercase);
-    let (mut lengths, mut codings) = (0, 0);
-    for name in names {
-        lengths += usize::from(name == b"content-length");
-        codings += usize::from(name == b"transfer-encoding");
+/// It is the first header's, and what is neither seconds nor a date is nothing.
+fn check_retry_after(response: &Response, bytes: &[u8]) {
+    let said = framing::values(&framing::head(bytes), "Retry-After").first().copied().unwrap_or_default();
+    let is_number = !said.is_empty() && said.iter().all(u8::is_ascii_digit);
+    match response.retry_after {
+        Some(RetryAfter::In(time)) => {
+            let seconds = str::from_utf8(said).expect("digits").parse().unwrap_or(u64::MAX);
+            assert!(is_number && time == Duration::from_secs(seconds));
+        }
+        Some(when @ RetryAfter::At(time)) => {
+            assert!(said.len() >= "Sun Nov  6 08:49:37 1994".len(), "{} is no date", said.escape_ascii());
+            let epoch = SystemTime::UNIX_EPOCH;
+            assert_eq!(
+                (when.wait(epoch), when.wait(time)),
+                (time.duration_since(epoch).expect("later"), Duration::ZERO)
+            );
+        }
+        None => assert!(!is_number, "{} is a number", said.escape_ascii()),
     }
-    assert!(codings == 0 || (codings, lengths) == (1, 0), "{lengths} lengths beside {codings} codings");
 }
 
 /// However a response that ends by itself is cut, it is none: a few of its cuts, the last ones too.
@@ -123,4 +146,4 @@ fn with_at_most(mut answer: Value, bound: usize) -> Value {
 }
 
 /// Small ones, so that what is too long is still a small file.
-const LIMITS: Limits = Limits { head: 2 * 1024, body: 4 * 1024 };
+pub(crate) const LIMITS: Limits = Limits { head: 2 * 1024, body: 4 * 1024 };
