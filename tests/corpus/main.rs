@@ -1,13 +1,16 @@
 //! The corpora of the fuzz targets, replayed: every file through the property of its target, and through a whole server.
 //!
 //! The properties are the files beside this one; the targets in `fuzz/` include them, so what a fuzzer tries and what
-//! is replayed here is the same. A file that a fuzzer finds is put into its corpus under a name that says what it is.
+//! is replayed here is the same. A file that a fuzzer finds is put into its corpus under a name that says what it is, and if
+//! it is a response, also into the table of what becomes of each.
 
 mod command;
 mod framing;
 mod lines;
 mod link;
+mod outcomes;
 mod pieces;
+mod recorded;
 mod request;
 mod response;
 mod session;
