@@ -2,6 +2,8 @@
 //!
 //! It is read by limits of 2 KiB for a head and 4 KiB for a body.
 
+use std::collections::BTreeMap;
+
 use proxy_herd::wire::http::HttpError::{
     self, BadChunk, BadFraming, BadHead, BodyTooLong, CutShort, HeadTooLong, Silent,
 };
@@ -196,15 +198,15 @@ const fn kept_until(status: u16, body: Body, retry_after: &'static str) -> Answe
 }
 
 impl Answer {
-    /// As `file` must be shown; `known` finds another one.
-    pub(crate) fn shown(&self, file: &[u8], known: impl Fn(&str) -> Vec<u8>) -> Shown {
+    /// How it is shown, as one of the answers of the file of this name.
+    pub(crate) fn shown(&self, name: &str, files: &BTreeMap<String, Vec<u8>>) -> Shown {
         let Self { status, body, keep_alive, retry_after } = *self;
         let body = match body {
             Text(text) => text.to_vec(),
             Filled(length) => vec![b'x'; length],
             Cafes(count) => cafes(count).into_bytes(),
-            Rest => rest(file).to_vec(),
-            RestOf(name) => rest(&known(name)).to_vec(),
+            Rest => rest(&files[name]).to_vec(),
+            RestOf(other) => rest(&files[other]).to_vec(),
         };
         Shown { status, body: body.escape_ascii().to_string(), keep_alive, retry_after: retry_after.map(str::to_owned) }
     }

@@ -3,6 +3,8 @@
 //!
 //! The responses are the fuzzers' corpus. One that is not in the table is a failure, and so is one that is only there.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 use proptest::sample::select;
 use proxy_herd::wire::http::HttpError::{self, BodyTooLong, CutShort, HeadTooLong, Silent};
@@ -15,17 +17,17 @@ use crate::response::{Conversation, conversation};
 
 #[test]
 fn each_recorded_response_becomes_what_is_written_here() {
-    let mut files = crate::files("response");
-    let known = |name: &str| crate::files("response").remove(name).unwrap_or_else(|| panic!("{name} is not there"));
+    let files = crate::files("response");
+    let mut unknown: BTreeSet<_> = files.keys().map(String::as_str).collect();
     for (name, answers, ending) in OUTCOMES {
-        let bytes = files.remove(*name).unwrap_or_else(|| panic!("{name} is not there, or twice in the table"));
-        let Conversation { responses, ending: ended } = conversation([&bytes[..]].into_iter());
-        let responses: Vec<_> = responses.into_iter().map(|(response, _)| Shown::of(response)).collect();
-        let expected: Vec<_> = answers.iter().map(|answer| answer.shown(&bytes, known)).collect();
+        assert!(unknown.remove(name), "{name} is not there, or twice in the table");
+        let said = conversation([&files[*name][..]].into_iter());
+        let responses: Vec<_> = said.responses.into_iter().map(|(response, _)| Shown::of(response)).collect();
+        let expected: Vec<_> = answers.iter().map(|answer| answer.shown(name, &files)).collect();
         assert_eq!(responses, expected, "{name}");
-        assert_eq!(ended.map(Shown::of), ending.map(|answer| answer.shown(&bytes, known)), "{name}");
+        assert_eq!(said.ending.map(Shown::of), ending.map(|answer| answer.shown(name, &files)), "{name}");
     }
-    assert!(files.is_empty(), "what becomes of these is not in the table: {:?}", files.into_keys().collect::<Vec<_>>());
+    assert!(unknown.is_empty(), "what becomes of these is not in the table: {unknown:?}");
 }
 
 #[test]
