@@ -134,6 +134,10 @@ pub const TOLD_OFF_LAST: Duration = Duration::from_secs(60);
 /// The longest pause that Google, or who is in its place, can ask for (`Retry-After`): nobody silences us for ever.
 pub const RETRY_AFTER_LAST: Duration = Duration::from_secs(3600);
 
+/// How long it may take to find Places and connect, and how long the TLS handshake after that: less than an answer, so that
+/// the log can say which it was.
+pub const LOOKUP_CONNECT_TIME: Duration = Duration::from_secs(4);
+
 /// How long a connection to Places is kept without a question.
 pub const LOOKUP_IDLE_TIME: Duration = Duration::from_secs(60);
 

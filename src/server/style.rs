@@ -6,6 +6,7 @@ use super::callbacks::lookup::Lookup;
 use super::callbacks::peer::Peer;
 use super::callbacks::session::Session;
 use super::contact::Contact;
+use super::limits::LOOKUP_CONNECT_TIME;
 use super::trust::Upstream;
 use super::{ServerId, Servers, streaming};
 use crate::event_loop::{ConnId, Connect, Loop, Protocol};
@@ -85,7 +86,10 @@ impl Host {
 
     /// Connects to Places, and asks.
     pub(super) fn connect(&self, event_loop: &mut Loop<'_, Servers>, upstream: &Upstream) -> ConnId {
-        let connect = Connect::to(upstream.target.clone()).security(upstream.security.clone());
+        let connect = Connect::to(upstream.target.clone())
+            .security(upstream.security.clone())
+            .timeout(LOOKUP_CONNECT_TIME)
+            .handshake_timeout(LOOKUP_CONNECT_TIME);
         match self {
             Self::Callbacks => event_loop.connect_with(connect, Lookup),
             Self::Streams(handle) => {

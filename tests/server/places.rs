@@ -1,14 +1,10 @@
 //! Places that is slow, absent or broken: what the clients are told, and that nobody else notices.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use proxy_herd::driver::sim::Weather;
-use proxy_herd::event_loop::{Protocol, ServerSecurity, Transport};
-use proxy_herd::herd::topology::{Places, Topology, Url};
-use proxy_herd::places::question::Key;
-use proxy_herd::server::{Provider, Servers};
+use proxy_herd::herd::topology::Topology;
 
 use crate::loopback::Loopback;
 use crate::script;
@@ -268,42 +264,4 @@ fn a_report_and_its_places_leave_in_one_write() {
     world.until("something", |world| !world.heard(client).0.is_empty());
     // The simulator moves a write as one piece in this weather.
     assert!(world.heard(client).0.starts_with(b"AT Goloman ") && world.heard(client).0.ends_with(b"}\n\n"));
-}
-
-#[test]
-fn a_places_without_a_good_certificate_is_not_asked() {
-    let key = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
-    let private = rustls::pki_types::PrivateKeyDer::try_from(key.signing_key.serialize_der()).expect("PKCS #8");
-    let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .and_then(|config| config.with_no_client_auth().with_single_cert(vec![key.cert.der().clone()], private))
-        .expect("a configuration");
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("ca.pem");
-    std::fs::write(&file, key.cert.pem()).expect("a file");
-    for (ca_file, trusted) in [(None, false), (Some(file), true)] {
-        let url = Url::parse("https://127.0.0.1:9999").expect("a URL");
-        let places_are = Places { url: Some(url), ca_file, ..Places::default() };
-        let provider = Provider::google(&places_are, Key::new("canary").expect("a key")).expect("the file is good");
-        let mut world = Simulated::new(Topology::built_in(), &provider, 7, Weather::default());
-        let (host, security) = (world.host("Welsh"), ServerSecurity::Tls(Arc::new(config.clone())));
-        world.sim.enter(host, |event_loop, _| {
-            event_loop.listen(places(), security, |_: &mut Servers| Fixed(Behaviour::good(1, Duration::ZERO).answer))
-        });
-        let client = world.connect("Goloman");
-        world.send(client, b"IAMAT a +1+1 5\nWHATSAT a 1 1\n");
-        world.until("an answer", |world| world.heard(client).0.ends_with(b"}\n\n"));
-        let heard = String::from_utf8_lossy(world.heard(client).0).into_owned();
-        let status = if trusted { "OK" } else { "UNKNOWN_ERROR" };
-        assert!(heard.contains(&format!("\"status\" : \"{status}\"")), "{heard}");
-    }
-}
-
-/// Answers whatever comes with the same bytes.
-struct Fixed(Vec<u8>);
-
-impl Protocol<Servers> for Fixed {
-    fn data_received(&mut self, transport: &mut Transport<'_, Servers>, _: &mut Servers, _: &[u8]) {
-        transport.write(&self.0);
-    }
 }
