@@ -1,5 +1,6 @@
 //! The server as a whole, in every world: conversations, limits, links, places.
 
+mod crowds;
 mod distrust;
 mod hostile;
 mod limits;

@@ -4,6 +4,8 @@
 //! What a server says must not depend on the style that it is written in, so the tests do not either: the files are those of
 //! `server`, and a suite is no more than the styles that it gives them.
 
+#[path = "../server/crowds.rs"]
+mod crowds;
 #[path = "../server/distrust.rs"]
 mod distrust;
 #[path = "../server/hostile.rs"]
