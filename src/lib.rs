@@ -72,7 +72,8 @@
 //! 6. [`server`]: `doors`; `client` with `clients` and `replies`; `contact`, `neighbours` with `links`, `repairs`; `keys` with
 //!    `handshake` and `refusals`; `lookups` with `inquiries` and `errands`; the limits. Then `style` and, side by side, `callbacks`
 //!    and `streaming`: `session`, `peer`, `lookup`.
-//! 7. [`places`]: questions, answers, and the built-in data that stands in for Google.
+//! 7. [`places`]: questions, answers, and the built-in data that stands in for Google: `gazetteer`, `standin`, then `faults` and
+//!    `plan`, which `server::standin` plays.
 //! 8. [`cli`]: how it is started, and the demo.
 //!
 //! # A server of one's own

@@ -8,7 +8,7 @@
 //!   How pauses grow, `backoff` knows.
 //! - `lookups`: questions to Places; who asked what, `inquiries` knows, which connection asks it, `errands`,
 //!   and how often Google may be asked, `allowance`.
-//! - `standin`: the built-in Places, a server like any other. `trust`: who answers, and whom we believe over TLS.
+//! - `standin`: the stand-in for Places, a server like any other. `trust`: who answers, and whom we believe over TLS.
 //! - `keys`: as whom a server appears on encrypted links, and whom it lets in; `handshake` has the words for what was refused,
 //!   `refusals` says when they are said.
 //!
@@ -53,8 +53,9 @@ use crate::herd::topology::{self, Topology};
 
 pub use self::keys::{KeyFiles, Keys, Pem, exposure};
 pub use self::links::LinkStatus;
+pub use self::standin::Standin;
 pub use self::style::Style;
-pub use self::trust::{Provider, TrustError};
+pub use self::trust::{Identity, Provider, TrustError};
 
 use self::clients::Clients;
 use self::doors::Doors;

@@ -1,14 +1,15 @@
 //! Whom we trust over TLS and as whom we appear: rustls configurations, and who answers questions about places.
 //!
-//! Certificates are always verified; nothing here can turn that off. The stand-in's certificate is made at start, its key
-//! never leaves the process, and only this process trusts it. Mutual TLS between servers is configured in `keys`.
+//! Certificates are always verified; nothing here can turn that off. The stand-in's certificate is made at start and its key
+//! never leaves the process; that of the embedded one only this process trusts. Mutual TLS between servers is configured in `keys`.
 
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
-use rcgen::{CertificateParams, KeyPair, PKCS_ED25519};
+use rcgen::{CertificateParams, DnType, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
@@ -47,9 +48,10 @@ pub(super) struct Upstream {
     pub(super) security: Security,
 }
 
-/// A certificate made at start, and the only configuration that trusts it.
+/// A certificate that the stand-in has made for itself, and a configuration that trusts no other.
 #[derive(Clone, Debug)]
 pub struct Identity {
+    certificate: String,
     server: Arc<ServerConfig>,
     client: Arc<ClientConfig>,
 }
@@ -92,7 +94,7 @@ impl Provider {
     /// # Errors
     /// If the system has no random numbers.
     pub fn embedded() -> Result<Self, TrustError> {
-        Identity::make().map(Self::Embedded)
+        Identity::embedded().map(Self::Embedded)
     }
 }
 
@@ -132,13 +134,30 @@ impl Upstream {
 }
 
 impl Identity {
-    fn make() -> Result<Self, TrustError> {
-        let failed = |error: rcgen::Error| TrustError(format!("no certificate for the built-in places: {error}"));
-        // Ed25519: its signatures have one length, so that a simulation with TLS repeats.
-        let key = KeyPair::generate_for(&PKCS_ED25519).map_err(failed)?;
-        let mut params = CertificateParams::new([NAME.to_owned()]).map_err(failed)?;
+    /// For the stand-in at `hosts`, DNS names or IP addresses: good from a day before `now` on, for 397 days. With a key of the kind
+    /// that every client knows (P-256).
+    ///
+    /// # Errors
+    /// If a host can have no certificate, or the system has no random numbers.
+    pub fn of_hosts(hosts: Vec<String>, now: SystemTime) -> Result<Self, TrustError> {
+        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(uncertified)?;
+        let mut params = CertificateParams::new(hosts).map_err(uncertified)?;
+        params.distinguished_name.push(DnType::CommonName, "proxy-herd places");
+        (params.not_before, params.not_after) = ((now - DAY).into(), (now + DAY * 397).into());
+        Self::signed(params, &key)
+    }
+
+    /// For the stand-in in this process. Ed25519: its signatures have one length, so that a simulation with TLS repeats.
+    fn embedded() -> Result<Self, TrustError> {
+        let key = KeyPair::generate_for(&PKCS_ED25519).map_err(uncertified)?;
+        let mut params = CertificateParams::new([NAME.to_owned()]).map_err(uncertified)?;
         params.serial_number = Some(1_u64.into());
-        let certificate = params.self_signed(&key).map_err(failed)?.der().clone();
+        Self::signed(params, &key)
+    }
+
+    fn signed(params: CertificateParams, key: &KeyPair) -> Result<Self, TrustError> {
+        let certificate = params.self_signed(key).map_err(uncertified)?;
+        let (text, certificate) = (certificate.pem(), certificate.der().clone());
         let mut roots = RootCertStore::empty();
         let refused = |error: rustls::Error| TrustError(format!("the certificate of the built-in places: {error}"));
         roots.add(certificate.clone()).map_err(refused)?;
@@ -149,11 +168,16 @@ impl Identity {
             .with_no_client_auth()
             .with_single_cert(vec![certificate], key)
             .map_err(refused)?;
-        Ok(Self { server: Arc::new(server), client: client(roots) })
+        Ok(Self { certificate: text, server: Arc::new(server), client: client(roots) })
+    }
+
+    /// The certificate, as PEM: who trusts it trusts the stand-in.
+    pub fn certificate(&self) -> &str {
+        &self.certificate
     }
 
     /// How the stand-in protects its connections.
-    pub(super) fn server(&self) -> ServerSecurity {
+    pub fn server(&self) -> ServerSecurity {
         ServerSecurity::Tls(Arc::clone(&self.server))
     }
 
@@ -179,6 +203,10 @@ impl std::fmt::Display for TrustError {
 
 impl std::error::Error for TrustError {}
 
+fn uncertified(error: rcgen::Error) -> TrustError {
+    TrustError(format!("no certificate for the built-in places: {error}"))
+}
+
 fn client(roots: RootCertStore) -> Arc<ClientConfig> {
     let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
@@ -200,5 +228,7 @@ fn add(roots: &mut RootCertStore, file: &Path) -> Result<(), TrustError> {
     if count == 0 { Err(failed(&"holds no certificate (PEM)")) } else { Ok(()) }
 }
 
-/// What the stand-in's certificate is made out to.
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// What the embedded stand-in's certificate is made out to.
 const NAME: &str = "places.invalid";

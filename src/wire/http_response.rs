@@ -132,15 +132,22 @@ fn begin(head: &[u8], limits: Limits) -> Result<Option<Begun>, HttpError> {
     Ok(Some(Begun { status, keep_alive, retry_after, body: Body::new(end, limits) }))
 }
 
-/// The phrase for a person who reads the wire; empty for statuses that we do not send (RFC 9112, 4).
-fn reason(status: u16) -> &'static str {
+/// The phrase for a person who reads the wire; empty for statuses that are seldom sent (RFC 9112, 4).
+pub fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
+        302 => "Found",
         400 => "Bad Request",
+        403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
         413 => "Content Too Large",
+        429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",
+        500 => "Internal Server Error",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
         _ => "",
     }
 }
