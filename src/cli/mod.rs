@@ -12,6 +12,7 @@ mod iamat;
 mod inherited;
 mod keygen;
 pub mod logs;
+mod places;
 mod run;
 mod send;
 mod serve;
@@ -97,6 +98,7 @@ enum Command {
     /// Check the topology, and print it
     Check,
     Keygen(keygen::Keygen),
+    Places(places::Places),
     Iamat(iamat::Iamat),
     Whatsat(whatsat::Whatsat),
     Send(send::Send),
@@ -170,6 +172,7 @@ fn obey(Arguments { server, options, command }: Arguments) -> Result<(), Failure
         (None, Some(Command::Demo)) => demo::demo(&options),
         (None, Some(Command::Check)) => check::check(&options),
         (None, Some(Command::Keygen(keygen))) => keygen.run(&options),
+        (None, Some(Command::Places(places))) => places.run(&options),
         (None, Some(Command::Iamat(iamat))) => iamat.run(&options),
         (None, Some(Command::Whatsat(whatsat))) => whatsat.run(&options),
         (None, Some(Command::Send(send))) => send.run(&options),

@@ -1,6 +1,10 @@
-//! The stand-in for Places on its own: what a client sees of each fault.
+//! The stand-in for Places on its own: what a client sees of each fault, and the command that runs it.
 
+#[expect(dead_code, reason = "made for other suites, too")]
+#[path = "../command/mod.rs"]
+mod command;
 mod played;
+mod processes;
 mod trusting;
 
 /// The legacy API's path and a question that has no answer, for short.
