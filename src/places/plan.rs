@@ -6,7 +6,6 @@
 //! What the answer says was decided before.
 
 use std::collections::VecDeque;
-use std::fmt::Write;
 use std::time::Duration;
 
 use crate::places::faults::{Faults, Framing, Length, Version};
@@ -127,9 +126,12 @@ fn response(reply: Reply, end: End, faults: &Faults) -> Vec<u8> {
     if faults.version == Version::Http11 {
         head += if end == End::KeepOpen { "Connection: keep-alive\r\n" } else { "Connection: close\r\n" };
     }
-    // Writing into a String does not fail.
-    let _ = faults.retry_after.map_or(Ok(()), |seconds| write!(head, "Retry-After: {seconds}\r\n"));
-    let _ = location.map_or(Ok(()), |location| write!(head, "Location: {location}\r\n"));
+    if let Some(seconds) = faults.retry_after {
+        head += &format!("Retry-After: {seconds}\r\n");
+    }
+    if let Some(location) = location {
+        head += &format!("Location: {location}\r\n");
+    }
     if faults.head == Length::Long {
         head += &format!("X-Padding: {}\r\n", "x".repeat(LONG_HEAD));
     }

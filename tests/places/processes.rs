@@ -133,6 +133,9 @@ fn the_certificate_is_all_that_a_client_needs() {
         }
         let (heard, ended) = converse_over_tls(places.address, "localhost", &pem, &faulty("no-close-notify,cut=40"));
         assert_eq!((heard.len(), ended), (40, Some(std::io::ErrorKind::UnexpectedEof)), "{heard}");
+        // Nothing of what was said before the cut is lost, however much it is.
+        let (heard, ended) = converse_over_tls(places.address, "localhost", &pem, &faulty("no-close-notify,long-body"));
+        assert!(heard.len() > 2 << 20 && ended == Some(std::io::ErrorKind::UnexpectedEof), "{} {ended:?}", heard.len());
         let mut plain = TcpStream::connect(places.address).expect("it listens");
         plain.write_all(get(NOTHING_NEAR).as_bytes()).expect("sent");
         plain.shutdown(Shutdown::Write).expect("ended");
