@@ -16,7 +16,7 @@ use std::borrow::Cow;
 use crate::places::faults::{Faults, Saying};
 use crate::places::gazetteer::Gazetteer;
 use crate::places::plan::{Plan, Reply};
-use crate::places::question::LEGACY_PATH;
+use crate::places::question::{LEGACY_PATH, NEW_PATH};
 use crate::wire::http_request::Request;
 use crate::wire::http_response::reason;
 
@@ -129,9 +129,6 @@ fn rounded(degrees: f64) -> f64 {
 
 /// The longest radius of both APIs, in metres.
 const RADIUS_LIMIT: f64 = 50_000.0;
-
-/// Google's path for the new Nearby Search.
-const NEW_PATH: &str = "/v1/places:searchNearby";
 
 #[cfg(test)]
 mod tests {

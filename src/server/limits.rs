@@ -134,6 +134,9 @@ pub const TOLD_OFF_LAST: Duration = Duration::from_secs(60);
 /// The longest pause that Google, or who is in its place, can ask for (`Retry-After`): nobody silences us for ever.
 pub const RETRY_AFTER_LAST: Duration = Duration::from_secs(3600);
 
+/// The time for an answer that is left, at the least, to a question that was held back; one that would have less is not asked.
+pub const LOOKUP_LEAST_TIME: Duration = Duration::from_secs(1);
+
 /// How long it may take to find Places and connect, and how long the TLS handshake after that: less than an answer, so that
 /// the log can say which it was.
 pub const LOOKUP_CONNECT_TIME: Duration = Duration::from_secs(4);

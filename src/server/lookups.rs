@@ -19,7 +19,7 @@ use std::time::Instant;
 use super::allowance::{Allowance, Verdict, Why};
 use super::errands::{Errands, Orphan, Said};
 use super::inquiries::{Asker, Inquiries, Opened};
-use super::limits::LOOKUP_TIME;
+use super::limits::{LOOKUP_LEAST_TIME, LOOKUP_TIME};
 use super::replies::Answered;
 use super::style::Host;
 use super::trust::{Google, Provider, Upstream};
@@ -199,7 +199,7 @@ impl Lookups {
         }
     }
 
-    /// Nothing may be asked before `until`: questions that are due by then are answered so, the others wait.
+    /// Nothing may be asked before `until`: questions that are due by then, or soon after, are answered so, the others wait.
     fn hold_back(&mut self, event_loop: &mut Loop<'_, Servers>, until: Instant, why: Why) {
         let (message, detail) = match why {
             Why::PerSecond => (TOO_MANY_WAIT.to_owned(), "places.rate.per_second"),
@@ -209,7 +209,7 @@ impl Lookups {
                 (format!("Places has had too many questions. Ask again in {seconds} s."), "Places is left alone")
             }
         };
-        for question in self.inquiries.take_due_before(until) {
+        for question in self.inquiries.take_due_before(until + LOOKUP_LEAST_TIME) {
             self.answer_all(event_loop, &question, Answer::over_query_limit(&message), detail);
         }
         let alarm = self.alarm.take_if(|(at, _)| *at != until || !self.inquiries.is_waiting());

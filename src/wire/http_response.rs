@@ -1,4 +1,4 @@
-//! A response of HTTP/1.1: decoded from whatever arrived, and written.
+//! A response of HTTP/1.1, decoded from whatever arrived.
 //!
 //! - The decoder is for answers to GET and POST: interim (1xx) heads are skipped, 204 and 304 have no body, every other
 //!   status has one (RFC 9112, 6.3). `101 Switching Protocols` is an error: nobody asked for it.
@@ -21,32 +21,6 @@ pub struct Response {
     pub keep_alive: bool,
     /// When to ask again, if it says so in a way that can be understood.
     pub retry_after: Option<RetryAfter>,
-}
-
-impl Response {
-    /// Appends the response to `out`: status line, headers, body.
-    ///
-    /// # Panics
-    /// If `content_type`, which is never the peer's, would end its header line.
-    pub fn write_to(&self, content_type: &str, out: &mut Vec<u8>) {
-        assert!(!content_type.contains(['\r', '\n']), "a content type is one of our constants");
-        let Self { status, body, keep_alive, retry_after } = self;
-        let reason = reason(*status);
-        let length = body.len();
-        let connection = if *keep_alive { "keep-alive" } else { "close" };
-        out.extend_from_slice(
-            format!(
-                "HTTP/1.1 {status} {reason}\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n\
-                 Connection: {connection}\r\n"
-            )
-            .as_bytes(),
-        );
-        if let Some(when) = retry_after {
-            out.extend_from_slice(format!("Retry-After: {when}\r\n").as_bytes());
-        }
-        out.extend_from_slice(b"\r\n");
-        out.extend_from_slice(body);
-    }
 }
 
 /// Turns bytes into responses.
@@ -301,17 +275,6 @@ mod tests {
         };
         assert!(matches!(decode(HEADERS_LIMIT), Ok(Status::Complete { .. })));
         assert_eq!(decode(HEADERS_LIMIT + 1), Err(HttpError::HeadTooLong));
-    }
-
-    #[test]
-    fn what_is_written_is_read_back() {
-        for (body, keep_alive) in [(&b""[..], true), (b"a\r\n\r\nb", true), (b"abc", false)] {
-            let retry_after = keep_alive.then(|| RetryAfter::parse(b"7").expect("seconds"));
-            let response = Response { status: 404, body: body.to_vec(), keep_alive, retry_after };
-            let mut bytes = Vec::new();
-            response.write_to("application/json", &mut bytes);
-            assert_eq!(conversation([&bytes[..]].into_iter()), (vec![response], Ok(())));
-        }
     }
 
     /// Pieces of responses, good and bad, that meet the decoder in any order.

@@ -8,6 +8,7 @@ use proxy_herd::wire::http::HttpError::{
     self, BadChunk, BadFraming, BadHead, BodyTooLong, CutShort, HeadTooLong, Silent,
 };
 use proxy_herd::wire::http_response::Response;
+use proxy_herd::wire::retry_after::RetryAfter;
 
 use self::Body::{Cafes, Filled, Rest, RestOf, Text};
 
@@ -224,7 +225,10 @@ pub(crate) struct Shown {
 impl Shown {
     pub(crate) fn of(response: Response) -> Self {
         let Response { status, body, keep_alive, retry_after } = response;
-        let retry_after = retry_after.map(|when| when.to_string());
+        let retry_after = retry_after.map(|when| match when {
+            RetryAfter::In(time) => time.as_secs().to_string(),
+            RetryAfter::At(time) => httpdate::fmt_http_date(time),
+        });
         Self { status, body: body.escape_ascii().to_string(), keep_alive, retry_after }
     }
 }

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::time::{Duration, SystemTime};
 
 use proxy_herd::places::answer::Answer;
+use proxy_herd::places::mapping;
 use proxy_herd::wire::http::{HttpError, Limits, Status};
 use proxy_herd::wire::http_response::{Response, ResponseDecoder};
 use proxy_herd::wire::retry_after::RetryAfter;
@@ -76,17 +77,16 @@ pub(crate) fn conversation<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Conver
     Conversation { responses, ending: decoder.finish() }
 }
 
-/// It keeps the limits, and is the same when it is written and read again.
+/// It keeps the limits, and is understood.
 fn check_response(response: &Response) {
     assert!((200..1_000).contains(&response.status));
     assert!(response.body.len() <= LIMITS.body);
     assert!(!matches!(response.status, 204 | 304) || response.body.is_empty());
-    let mut written = Vec::new();
-    response.write_to("application/json", &mut written);
-    let Conversation { responses, ending } = conversation([&written[..]].into_iter());
-    assert_eq!(responses, [(response.clone(), 0..written.len())]);
-    assert_eq!(ending, Err(HttpError::Silent));
     check_answer(&response.body);
+    // An answer of the new API is one of the legacy API when it is mapped.
+    if let Ok(legacy) = mapping::legacy(&response.body) {
+        assert!(Answer::read(legacy).is_ok());
+    }
 }
 
 /// It is the first header's, and what is neither seconds nor a date is nothing.

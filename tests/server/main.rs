@@ -1,7 +1,9 @@
 //! The server as a whole, in every world: conversations, limits, links, places.
 
+mod apis;
 mod crowds;
 mod distrust;
+mod faults;
 mod hostile;
 mod limits;
 mod links;
@@ -14,6 +16,7 @@ mod repeats;
 mod script;
 mod simulated;
 mod splits;
+mod standin;
 mod topologies;
 mod transcripts;
 mod upstream;

@@ -4,10 +4,14 @@
 //! What a server says must not depend on the style that it is written in, so the tests do not either: the files are those of
 //! `server`, and a suite is no more than the styles that it gives them.
 
+#[path = "../server/apis.rs"]
+mod apis;
 #[path = "../server/crowds.rs"]
 mod crowds;
 #[path = "../server/distrust.rs"]
 mod distrust;
+#[path = "../server/faults.rs"]
+mod faults;
 #[path = "../server/hostile.rs"]
 mod hostile;
 #[path = "../server/limits.rs"]
@@ -32,6 +36,8 @@ mod script;
 mod simulated;
 #[path = "../server/splits.rs"]
 mod splits;
+#[path = "../server/standin.rs"]
+mod standin;
 #[path = "../server/topologies.rs"]
 mod topologies;
 #[path = "../server/transcripts.rs"]

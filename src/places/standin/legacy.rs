@@ -110,6 +110,7 @@ mod tests {
 
     use super::*;
     use crate::places::answer::Answer;
+    use crate::places::layout_check::looks_like_googles;
 
     fn ask(query: &str) -> Reply {
         Legacy(query).answer(Gazetteer::shipped())
@@ -165,7 +166,9 @@ mod tests {
     #[test]
     fn a_page_looks_like_googles() {
         let page = ask("location=60.1708,24.9375&radius=1000&key=k");
-        assert_eq!(String::from_utf8_lossy(&page.body), include_str!("../../../tests/data/helsinki.json"));
+        let text = String::from_utf8_lossy(&page.body);
+        assert_eq!(text, include_str!("../../../tests/data/helsinki.json"));
+        assert_eq!(looks_like_googles(&text), Ok(()));
     }
 
     proptest! {
