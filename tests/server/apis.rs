@@ -36,7 +36,7 @@ impl Scene {
 
     /// Asks; the status and the message that are told.
     fn ask(&mut self, radius: &str) -> (String, String) {
-        self.world.send(self.client, format!("WHATSAT a {radius} 20\n").as_bytes());
+        self.world.send(self.client, format!("WHATSAT a {radius} 1\n").as_bytes());
         self.told(1).remove(0)
     }
 
@@ -124,7 +124,7 @@ fn the_api_that_is_for_the_project_is_found_out_once() {
 fn questions_that_are_on_the_way_when_it_is_found_out_are_answered_too() {
     let mut scene = Scene::new(Wire::Plain, Provider::Auto, "no-legacy,delay=20", Rate::default());
     for radius in 1..=30 {
-        scene.world.send(scene.client, format!("WHATSAT a {radius} 20\n").as_bytes());
+        scene.world.send(scene.client, format!("WHATSAT a {radius} 1\n").as_bytes());
     }
     assert!(scene.told(30).iter().all(|told| *told == ok()));
     let [legacy, new] = scene.asked();
@@ -137,12 +137,13 @@ fn a_second_has_so_many_questions_and_the_others_wait() {
     let mut scene = Scene::new(Wire::Plain, Provider::Legacy, "delay=1", rate);
     let begun = scene.world.sim.now();
     for radius in 1..=30 {
-        scene.world.send(scene.client, format!("WHATSAT a {radius} 20\n").as_bytes());
+        scene.world.send(scene.client, format!("WHATSAT a {radius} 1\n").as_bytes());
     }
     scene.world.pass(Duration::from_millis(500));
     assert_eq!(scene.asked(), [2, 0]);
     scene.world.pass(Duration::from_secs(1));
     assert_eq!(scene.asked(), [4, 0]);
+    scene.world.pass(Duration::from_secs(7));
     // Those whose turn would leave no time for an answer are told as soon as that is known.
     let too_many = told("OVER_QUERY_LIMIT", "Too many questions are waiting for Places. Ask again later.");
     let expected: Vec<_> = (0..30).map(|at| if at < 20 { ok() } else { too_many.clone() }).collect();
@@ -159,7 +160,10 @@ fn a_day_has_so_many_questions_and_then_there_is_another_day() {
     let over = told("OVER_QUERY_LIMIT", "No more questions are asked of Places today (UTC).");
     assert_eq!([scene.ask("1"), scene.ask("2"), scene.ask("3"), scene.ask("1")], [ok(), ok(), over.clone(), over]);
     assert_eq!(scene.asked(), [2, 0]);
-    scene.world.pass(Duration::from_secs(24 * 3600));
+    // Simulated clocks begin in the evening, at 20:52 UTC.
+    scene.world.pass(Duration::from_secs(3 * 3600));
+    assert_eq!(scene.ask_anew("3").0, "OVER_QUERY_LIMIT");
+    scene.world.pass(Duration::from_secs(600));
     assert_eq!(scene.ask_anew("3"), ok());
 }
 
