@@ -144,14 +144,38 @@ fn settings_are_taken_and_limits_hold_at_their_edges() {
 
     let quick = one_server(r#""limits": {"drain": 0, "max_connections": 1}"#).map(|topology| *topology.limits());
     assert!(quick.is_ok_and(|limits| limits.drain.is_zero() && limits.max_connections == 1));
+}
 
-    for (rate, expected) in [
-        ("{}", Rate::default()),
-        (r#"{"per_second": 1}"#, Rate { per_second: Some(1), per_day: None }),
-        (r#"{"per_day": 1}"#, Rate { per_second: None, per_day: Some(1) }),
+#[test]
+fn places_are_shown_as_they_were_set() {
+    let google = "(Google's legacy API, with a key)";
+    for (settings, provider, rate, shown) in [
+        (r#""provider": "legacy", "rate": {}"#, Provider::Legacy, [None, None], format!("legacy {google}")),
+        (
+            r#""provider": "legacy", "rate": {"per_second": 1}"#,
+            Provider::Legacy,
+            [Some(1), None],
+            format!("legacy {google}, at most 1 question a second"),
+        ),
+        (
+            r#""provider": "new", "rate": {"per_day": 2, "per_second": 5}"#,
+            Provider::New,
+            [Some(5), Some(2)],
+            "new (Google's Places API (New), with a key), at most 5 questions a second, at most 2 questions a day"
+                .to_owned(),
+        ),
+        (r#""provider": "embedded""#, Provider::Embedded, [None, None], "embedded (the built-in data)".to_owned()),
+        (
+            r#""rate": {"per_day": 1}"#,
+            Provider::Auto,
+            [None, Some(1)],
+            "auto (Google if there is a key, else the built-in data), at most 1 question a day".to_owned(),
+        ),
     ] {
-        let topology = one_server(&format!(r#""places": {{"rate": {rate}}}"#));
-        assert_eq!(topology.map(|topology| topology.places().rate), Ok(expected), "{rate}");
+        let topology = one_server(&format!(r#""places": {{{settings}}}"#)).unwrap_or_else(|errors| panic!("{errors}"));
+        let Rate { per_second, per_day } = topology.places().rate;
+        assert_eq!((topology.places().provider, [per_second, per_day]), (provider, rate), "{settings}");
+        assert!(topology.to_string().ends_with(&format!("\nplaces: {shown}")), "{topology}");
     }
 }
 
@@ -185,7 +209,6 @@ $.links[0][1]: no server is called "Hand"; did you mean "Hands"?
 $.links[1]: Hands is linked to itself; name another server, or remove it
 $.links[3]: Hands and 4ever are linked by $.links[2] already; remove one of the two
 $.places.key: unknown key; did you mean "key_file"?
-$.places.provider: "new" is not built yet; write "auto", "legacy" or "embedded"
 $.limits.drain: found -1; write a whole number from 0 to 3600"#,
     );
 }
@@ -239,7 +262,7 @@ $.links[3]: found an array of 3; write the names of two servers, like ["Goloman"
     check_part(
         r#""places": {"provider": "google", "url": "http://places.example", "ca_file": "", "key_file": true}"#,
         r#"
-$.places.provider: found "google"; write "auto", "legacy" or "embedded"
+$.places.provider: found "google"; write "auto", "legacy", "new" or "embedded"
 $.places.url: "http://places.example" would send the key in the clear; write https (http is for loopback only)
 $.places.ca_file: found ""; write the name of a file
 $.places.key_file: found true; write the name of a file"#,

@@ -243,7 +243,18 @@ impl fmt::Display for Topology {
                 writeln!(formatter, "\nlinks: encrypted (mutual TLS, with the keys in {})", keys.display())?;
             }
         }
-        write!(formatter, "places: {}", self.places.provider)
+        write!(formatter, "places: {}{}", self.places.provider, self.places.rate)
+    }
+}
+
+/// As it follows who is asked; nothing, if that may be as often as one likes.
+impl fmt::Display for Rate {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let limits = [(self.per_second, "second"), (self.per_day, "day")];
+        limits.into_iter().filter_map(|(most, time)| Some((most?, time))).try_for_each(|(most, time)| {
+            let plural = if most == 1 { "" } else { "s" };
+            write!(formatter, ", at most {most} question{plural} a {time}")
+        })
     }
 }
 
