@@ -5,9 +5,10 @@
 //!   for each ([`Answer::text`](crate::places::answer::Answer::text)).
 //! - The [`Key`] is shown by nothing but the requests' bytes. Those are for the wire, never for a log.
 
+use std::borrow::Cow;
 use std::fmt;
 
-use memchr::memmem;
+use memchr::{memchr, memmem};
 
 use crate::herd::topology::Url;
 use crate::places::answer::Answer;
@@ -76,12 +77,16 @@ impl Key {
         (!word.is_empty() && word.bytes().all(|byte| byte.is_ascii_graphic())).then(|| Self(word.to_owned()))
     }
 
-    /// Whether `text` shows the key, as it is or as it stands in a URL. A key too short to be one is not looked for: it would
-    /// be found in any text.
+    /// Whether `text` shows the key: as it is, as it stands in a URL, in JSON, or in a URL in JSON, whichever characters are
+    /// escaped. A key too short to be one is not looked for: it would be found in any text.
     pub fn is_in(&self, text: &[u8]) -> bool {
         let Self(key) = self;
-        let shows = |key: &str| memmem::find(text, key.as_bytes()).is_some();
-        key.len() >= TELLING && (shows(key) || shows(&self.in_query()))
+        let shows = |text: &[u8]| memmem::find(text, key.as_bytes()).is_some();
+        if key.len() < TELLING {
+            return false;
+        }
+        let told = unescaped(text, b'\\', json_escape);
+        shows(text) || shows(&told) || shows(&unescaped(&told, b'%', url_escape))
     }
 
     fn in_query(&self) -> String {
@@ -126,6 +131,40 @@ fn json(number: &str) -> String {
     let digits = digits.trim_start_matches('0').trim_end_matches('.');
     let zero = if digits.is_empty() || digits.starts_with('.') { "0" } else { "" };
     [sign, zero, digits].concat()
+}
+
+/// The text without its escapes of single bytes, wherever they stand: `read` gives, for what comes after a `sign`, the byte that is
+/// meant, and how long the rest of the escape is.
+fn unescaped(text: &[u8], sign: u8, read: fn(&[u8]) -> Option<(u8, usize)>) -> Cow<'_, [u8]> {
+    let Some(first) = memchr(sign, text) else { return Cow::Borrowed(text) };
+    let (before, mut rest) = text.split_at(first);
+    let mut told = before.to_vec();
+    while let [start, after @ ..] = rest {
+        let (byte, length) = read(after).filter(|_| *start == sign).unwrap_or((*start, 0));
+        told.push(byte);
+        rest = &after[length..];
+    }
+    Cow::Owned(told)
+}
+
+/// What comes after a backslash (RFC 8259, 7), if it means a byte that a key can have.
+fn json_escape(after: &[u8]) -> Option<(u8, usize)> {
+    match after {
+        [b'u', b'0', b'0', high, low, ..] => Some((hexadecimal(*high, *low)?, 5)),
+        [byte @ (b'/' | b'\\' | b'"'), ..] => Some((*byte, 1)),
+        _ => None,
+    }
+}
+
+/// What comes after a percent sign (RFC 3986, 2.1).
+fn url_escape(after: &[u8]) -> Option<(u8, usize)> {
+    let [high, low, ..] = after else { return None };
+    Some((hexadecimal(*high, *low)?, 2))
+}
+
+fn hexadecimal(high: u8, low: u8) -> Option<u8> {
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    u8::try_from(digit(high)? * 16 + digit(low)?).ok()
 }
 
 /// A byte as it stands in a query (RFC 3986, 2.3).
@@ -233,6 +272,22 @@ mod tests {
         check(&long, &format!("?key={}%2F&", &long[..TELLING - 1]), true);
         check(&long, &long[..TELLING - 1], false);
         check(&long[1..], &long, false);
+        let odd = "AIza+k/%2B\\\"=012~";
+        for shown in [
+            odd,
+            "AIza%2Bk%2F%252B%5C%22%3D012~",
+            "AIza%2bk%2f%252B%5c%22%3d012%7E",
+            r#"AIza+k\/%2B\\\"\u003d012~"#,
+            r#"\u0041\u0049za\u002Bk\u002f\u00252B\\\u0022=012~"#,
+            r"AIza\u00252Bk%2F%252B%5C%22%3D012~",
+        ] {
+            check(odd, &format!("50% \\u00 {shown}"), true);
+            check(odd, &shown[..shown.len() - 1], false);
+        }
+        for other in ["\\", "\\u", "\\u00", "\\u00g0", "\\u0141Iza", "%", "%4", "%zz", "%\\", "\\%"] {
+            check(&long, other, false);
+            check(&long, &format!("{other}{long}"), true);
+        }
     }
 
     proptest! {
