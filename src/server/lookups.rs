@@ -30,7 +30,6 @@ use crate::herd::position::Position;
 use crate::herd::topology::Rate;
 use crate::places::answer::Answer;
 use crate::places::question::Question;
-use crate::wire::escaped::Escaped;
 use crate::wire::http_response::Response;
 
 /// All questions and connections of the process.
@@ -260,9 +259,10 @@ impl Lookups {
             event_loop.cancel(deadline);
         }
         let answer = Rc::new(answer);
-        // It is Places that says it: it may be anything.
-        let status = answer.status().as_bytes();
-        let shown = Escaped(&status[..status.len().min(STATUS_SHOWN)]);
+        // It is Places that says it, so it may be anything: also where the client is.
+        let status = answer.status();
+        let is_word = status.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
+        let shown = if is_word && status.len() <= STATUS_SHOWN { status } else { "a status unlike Google's" };
         for asker in askers {
             let (name, session, ticket) = (asker.server.as_str(), asker.session, asker.ticket);
             if answer.is_good() {
@@ -371,7 +371,7 @@ const TARGET: &str = "proxy_herd::server::lookup";
 /// What a client is told whose question has no turn.
 const TOO_MANY_WAIT: &str = "Too many questions are waiting for Places. Ask again later.";
 
-/// How much of a status is logged, in bytes.
+/// The longest status that is logged, in bytes.
 const STATUS_SHOWN: usize = 64;
 
 #[cfg(test)]
