@@ -263,7 +263,7 @@ $.links[3]: found an array of 3; write the names of two servers, like ["Goloman"
         r#""places": {"provider": "google", "url": "http://places.example", "ca_file": "", "key_file": true}"#,
         r#"
 $.places.provider: found "google"; write "auto", "legacy", "new" or "embedded"
-$.places.url: "http://places.example" would send the key in the clear; write https (http is for loopback only)
+$.places.url: it would send the key in the clear; write https (http is for loopback only)
 $.places.ca_file: found ""; write the name of a file
 $.places.key_file: found true; write the name of a file"#,
     );

@@ -125,8 +125,10 @@ fn key(file: Option<&Path>) -> Result<Option<Key>, Failure> {
         }
     }
     let Some(file) = file else { return Ok(None) };
-    let wrong =
-        |why: &dyn std::fmt::Display| Failure::Configuration(format!("places.key_file: {}: {why}", file.display()));
+    // Somebody may have written the key itself where the name of its file should be.
+    let name = file.display().to_string();
+    let name = if name.starts_with(GOOGLES) { "what looks like a key and no file's name" } else { &name };
+    let wrong = |why: &dyn std::fmt::Display| Failure::Configuration(format!("places.key_file: {name}: {why}"));
     let mut bytes = Vec::new();
     let read = File::open(file).and_then(|file| file.take(KEY_LIMIT as u64 + 1).read_to_end(&mut bytes));
     read.map_err(|error| wrong(&error))?;
@@ -147,6 +149,9 @@ fn parse(text: &str) -> Result<Key, &'static str> {
 
 const KEY: &str = "GOOGLE_PLACES_API_KEY";
 const NO_KEY: &str = "holds nothing, where a key should be";
+
+/// How Google's keys begin.
+const GOOGLES: &str = "AIza";
 
 /// The most bytes that are taken for a key, white space included; Google's have 39.
 const KEY_LIMIT: usize = 1024;

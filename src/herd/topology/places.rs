@@ -32,9 +32,8 @@ fn read_provider(field: &Field<'_>, errors: &mut Errors) -> Option<Provider> {
 
 fn read_url(field: &Field<'_>, errors: &mut Errors) -> Option<Url> {
     let text = field.text("a URL, like \"https://HOST:PORT\"", errors)?;
-    // A query, or a user's name, may be Google's key.
-    let shown = if text.contains(['?', '#', '@']) { "it".to_owned() } else { format!("{text:?}") };
-    let mut refuse = |[what, remedy]: [&str; 2]| errors.add(&field.path, format_args!("{shown} {what}"), remedy);
+    // Any part of it may be Google's key, or all: it is not repeated.
+    let mut refuse = |[what, remedy]: [&str; 2]| errors.add(&field.path, format_args!("it {what}"), remedy);
     Url::parse(text).map_err(&mut refuse).ok()
 }
 
