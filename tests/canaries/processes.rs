@@ -140,6 +140,12 @@ fn keys_in_the_topology_are_not_shown() {
     refused(&url(&format!("https://maps.googleapis.com/?key={KEY}")), None, b"", "$.places.url: ");
     refused(&url(&format!("https://maps.googleapis.com/#{KEY}")), None, b"", "$.places.url: ");
     refused(&url(&format!("https://{KEY}@maps.googleapis.com")), None, b"", "$.places.url: ");
+    refused(&url(KEY), None, b"", "$.places.url: ");
+    refused(&url(&format!("https://{KEY}")), None, b"", "$.places.url: ");
+    refused(&url(&format!("https://maps.googleapis.com:{KEY}")), None, b"", "$.places.url: ");
+    refused(&url(&format!("https://maps.googleapis.com/{KEY}/ /")), None, b"", "$.places.url: ");
+    refused(&url(&format!("http://maps.googleapis.com/{KEY}")), None, b"", "$.places.url: ");
+    refused(&format!(r#"{{ "provider": "legacy", "key_file": "{KEY}" }}"#), None, b"", "places.key_file: ");
 }
 
 const VARIABLE: &str = "GOOGLE_PLACES_API_KEY";

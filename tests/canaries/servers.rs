@@ -38,8 +38,9 @@ fn check(expected: &str, scene: impl Fn(&mut Simulated, &str) -> String) {
     }
 }
 
+/// Fails if a line of the log shows the key, or a position where none may be.
 #[track_caller]
-fn check_line(line: &Logged) {
+pub(crate) fn check_line(line: &Logged) {
     assert_no_key(&line.text);
     let of_talk = [" < ", " > ", " asks Places "].iter().any(|sign| line.text.contains(sign));
     if line.level <= Level::Info || !of_talk {
