@@ -10,6 +10,7 @@
 #[expect(dead_code, reason = "made for other suites, too")]
 #[path = "../command/mod.rs"]
 mod command;
+mod commands;
 mod faults;
 mod processes;
 #[path = "../server/records.rs"]
@@ -37,6 +38,9 @@ const KEY: &str = "AIza+Canary/7f3a=Qx~";
 
 /// The key as a query has it.
 const KEY_IN_URL: &str = "AIza%2BCanary%2F7f3a%3DQx~";
+
+/// Where the command looks for the key.
+const VARIABLE: &str = "GOOGLE_PLACES_API_KEY";
 
 /// Where the canary is: in each half, digits that are nowhere else.
 const POSITION: &str = "+34.0689307-118.4451278";

@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::unix::ffi::OsStrExt;
 
 use crate::command::{self, Herd, PATIENCE, Running, converse, free_address, in_each_style, styled, until};
-use crate::{CLIENT, KEY, POSITION, POSITIONS, assert_no_key, assert_no_position};
+use crate::{CLIENT, KEY, POSITION, POSITIONS, VARIABLE, assert_no_key, assert_no_position};
 
 /// Runs a server with the key in the environment, or in a file, has everybody talk, and gives back what it has printed and
 /// logged.
@@ -147,5 +147,3 @@ fn keys_in_the_topology_are_not_shown() {
     refused(&url(&format!("http://maps.googleapis.com/{KEY}")), None, b"", "$.places.url: ");
     refused(&format!(r#"{{ "provider": "legacy", "key_file": "{KEY}" }}"#), None, b"", "places.key_file: ");
 }
-
-const VARIABLE: &str = "GOOGLE_PLACES_API_KEY";
