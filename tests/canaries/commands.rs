@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::command::{self, Herd, PATIENCE, Running, converse, free_address, styled, text, until};
 use crate::faults::every_fault;
-use crate::{CLIENT, KEY, POSITION, POSITIONS, VARIABLE, assert_no_key, assert_no_position};
+use crate::{CLIENT, KEY, KEY_IN_URL, POSITION, POSITIONS, VARIABLE, assert_no_key, assert_no_position};
 
 /// One way of many to run a server.
 #[derive(Clone, Copy, Debug)]
@@ -145,7 +145,7 @@ fn recorded(folder: &TempDir, words: &[&str]) -> std::process::Command {
     command
 }
 
-/// What is in a folder, names and all, but for the file of the key.
+/// What is in a folder, names and all, but for the files that a person has written.
 fn written(folder: &Path) -> String {
     let mut all = String::new();
     for entry in fs::read_dir(folder).expect("a folder") {
@@ -153,7 +153,7 @@ fn written(folder: &Path) -> String {
         all += &format!("{}\n", path.display());
         if path.is_dir() {
             all += &written(&path);
-        } else if !path.ends_with(KEY_FILE) {
+        } else if ![KEY_FILE, "topology.json"].iter().any(|name| path.ends_with(name)) {
             all += &text(&fs::read(&path).expect("readable"));
         }
     }
@@ -163,8 +163,8 @@ fn written(folder: &Path) -> String {
 /// What everybody on the machine can see of the command that runs in a folder: its arguments, its name, its open files.
 fn seen_from_outside(folder: &Path) -> String {
     let folder = folder.canonicalize().expect("it is there");
-    let processes = fs::read_dir("/proc").expect("Linux has it").flatten().map(|entry| entry.path());
-    let process = processes.into_iter().find(|path| path.join("cwd").read_link().is_ok_and(|cwd| cwd == folder));
+    let mut processes = fs::read_dir("/proc").expect("Linux has it").flatten().map(|entry| entry.path());
+    let process = processes.find(|path| path.join("cwd").read_link().is_ok_and(|cwd| cwd == folder));
     let process = process.expect("it runs");
     let mut seen = String::new();
     for file in ["cmdline", "comm", "status"] {
@@ -238,10 +238,12 @@ fn places_that_nobody_can_be_asked_of() {
     for (number, provider) in ["legacy", "new", "auto"].into_iter().cycle().take(12).enumerate() {
         let way = Way { is_over_tls: number % 2 == 1, ..Way::of(5 * number) };
         // Nobody listens, or one who is not trusted does: that certificate is in no file here.
-        let (url, nowhere) = match way.is_over_tls {
+        // And somebody has written the key into the URL.
+        let (base, nowhere) = match way.is_over_tls {
             false => (format!("http://{}", free_address()), command::folder()),
             true => (format!("https://localhost:{port}"), command::folder()),
         };
+        let url = if number < 6 { base } else { format!("{base}/{KEY}") };
         let other = Places::start(true);
         fs::copy(other.folder.path().join(CERTIFICATE), nowhere.path().join(CERTIFICATE)).expect("copied");
         let ball = Ball::start(way, provider, &url, nowhere.path());
@@ -254,6 +256,45 @@ fn places_that_nobody_can_be_asked_of() {
     }
     let shown = places.stop();
     assert!(shown.contains("did not get through the TLS handshake") && !shown.contains(" is answered "), "{shown}");
+}
+
+#[test]
+fn the_built_in_places() {
+    for number in 0..12 {
+        let way = Way { is_over_tls: false, ..Way::of(5 * number) };
+        let ball = Ball::start(way, "embedded", "http://localhost", Path::new(""));
+        let said = format!("IAMAT {CLIENT} {POSITION} 5\nWHATSAT {CLIENT} 1 1\n");
+        let heard = converse(ball.herd.clients("Ball"), said.as_bytes());
+        assert!(heard.contains("\"status\" : "), "{heard}");
+        ball.running.signal("TERM");
+        let shown = ball.end(0);
+        assert_eq!(shown.contains(" is answered 200"), way.words == ["-v"], "{shown}");
+    }
+}
+
+#[test]
+fn requests_to_the_stand_in_that_are_none() {
+    let places = Places::start(false);
+    let address = places.base.trim_start_matches("http://").parse().expect("an address");
+    let [latitude, longitude, _] = POSITIONS;
+    let query = format!("key={KEY_IN_URL}&location={latitude},-{longitude}");
+    let head = "HTTP/1.1\r\nHost: places\r\n";
+    let requests = [
+        format!("GET /maps/api/place/nearbysearch/json&{query} {head}\r\n"),
+        format!("GET http://places/maps/api/place/nearbysearch/json?{query} {head}\r\n"),
+        format!("GET /faults/delay=no/maps/api/place/nearbysearch/json?{query} {head}\r\n"),
+        format!("PUT /v1/places:searchNearby?{query} {head}X-Goog-Api-Key: {KEY}\r\n\r\n"),
+        format!("GET /{query} HTTP/3\r\n\r\n"),
+        format!("{KEY} {POSITION}\r\n\r\n"),
+        format!("POST /v1/places:searchNearby {head}X-Goog-Api-Key: {KEY}\r\nContent-Length: {KEY}\r\n\r\n"),
+        format!("POST /v1/places:searchNearby {head}X-Goog-Api-Key: {KEY}\r\nContent-Length: 20\r\n\r\n{POSITION}"),
+        format!("GET / {head}X-Goog-Api-Key: {}\r\n\r\n", KEY.repeat(2_000)),
+    ];
+    for request in &requests {
+        assert!(converse(address, request.as_bytes()).starts_with("HTTP/1.1 4"), "{request}");
+    }
+    let shown = places.stop();
+    assert_eq!(shown.matches(" is answered 4").count(), requests.len(), "{shown}");
 }
 
 #[test]
