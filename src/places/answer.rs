@@ -3,7 +3,8 @@
 //! - Nothing is written anew: results past the bound are left out of the text with their commas, everything else stays,
 //!   `next_page_token` and the white space before `]` included. An array cut to nothing is `[]`, as Google writes an empty one.
 //! - The text ends with two newlines, and nowhere else are two in a row: that is how a client knows the end. A newline is `\n`
-//!   or `\r\n`; of a run of them the first stays. No JSON string can hold one, so no value changes.
+//!   or `\r\n`; of a run of them the first stays. At the start none does: the line before the text has ended with one. No JSON
+//!   string can hold one, so no value changes.
 //! - What is not UTF-8, not JSON, or not an object with one string `status` and at most one array `results` is
 //!   [`Nonsense`], however deeply it is nested. Any status is an answer, good news or bad.
 //!
@@ -225,11 +226,9 @@ fn range(value: &RawValue, text: &str) -> Range<usize> {
     start..start + value.get().len()
 }
 
-/// The text without its empty lines and without newlines at its end.
+/// The text without its empty lines, of which the first may be one, and without newlines at its end.
 fn squeezed(text: &str) -> String {
-    let empty = |line: &str| matches!(line, "\n" | "\r\n");
-    let lines = text.split_inclusive('\n').enumerate().filter(|(at, line)| *at == 0 || !empty(line));
-    let mut squeezed: String = lines.map(|(_, line)| line).collect();
+    let mut squeezed: String = text.split_inclusive('\n').filter(|line| !matches!(*line, "\n" | "\r\n")).collect();
     squeezed.truncate(squeezed.trim_end_matches(['\r', '\n']).len());
     squeezed
 }
@@ -289,7 +288,11 @@ mod tests {
         check("{\"status\":\"OK\"}", "{\"status\":\"OK\"}\n\n");
         check("{\"status\":\"OK\"}\n\n\n", "{\"status\":\"OK\"}\n\n");
         check("{\n\n\n\"status\"\n\n:\n\"OK\"}\r\n", "{\n\"status\"\n:\n\"OK\"}\n\n");
-        check("\n\n{\r\n\r\n\"status\":\"OK\"\n\r\n}", "\n{\r\n\"status\":\"OK\"\n}\n\n");
+        check("{\r\n\r\n\"status\":\"OK\"\n\r\n}", "{\r\n\"status\":\"OK\"\n}\n\n");
+        // The text follows a line.
+        for start in ["\n", "\r\n", "\n\n", "\r\n\n"] {
+            check(&[start, "{\n\"status\":\"OK\"}"].concat(), "{\n\"status\":\"OK\"}\n\n");
+        }
         check("{\n \n\"status\":\"OK\"}", "{\n \n\"status\":\"OK\"}\n\n");
         check(
             "{\"n\":1.50e+01,\"\\u003c\":\"\\u003c\\n\\n\",\"status\":\"O\\u004b\"}",

@@ -72,6 +72,19 @@ fn answer(behaviour: Option<Behaviour>) -> (String, Duration) {
     (json.to_owned(), took)
 }
 
+#[test]
+fn an_answer_that_begins_with_a_newline_ends_no_reply_early() {
+    let body = format!("\n{}", upstream::body(3));
+    let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    let mut world = herd(Some(Behaviour::bytes(answer)), Weather::default());
+    let client = world.connect("Goloman");
+    world.send(client, b"IAMAT a +1+1 5\nWHATSAT a 1 3\n");
+    world.until("a reply", |world| world.heard(client).0.ends_with(b"\n\n"));
+    let heard = String::from_utf8(world.heard(client).0.clone()).expect("this is text");
+    let end = heard.find("\n\n").expect("the reply ends");
+    assert!(heard[..end].ends_with(upstream::body(3).trim_end()), "{heard:?}");
+}
+
 fn unknown_error(message: &str) -> String {
     format!(
         "{{\n   \"error_message\" : \"{message}\",\n   \"html_attributions\" : [],\n   \"results\" : [],\n   \"status\" : \"UNKNOWN_ERROR\"\n}}\n\n"
