@@ -116,6 +116,8 @@ pub enum Nonsense {
     NotJson,
     /// It is JSON, but not an object with one string `status` and at most one array `results`.
     NotPlaces,
+    /// It would be longer than a body may be, as a client is told it.
+    TooLong,
     /// It shows the key, which is not for those who ask.
     ShowsKey,
 }
@@ -126,6 +128,7 @@ impl fmt::Display for Nonsense {
             Self::NotText => "the answer is not UTF-8",
             Self::NotJson => "the answer is not JSON",
             Self::NotPlaces => "the answer is JSON, but not one of Places",
+            Self::TooLong => "the answer is too long in the legacy shape",
             Self::ShowsKey => "the answer shows the key",
         })
     }

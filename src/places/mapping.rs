@@ -4,6 +4,8 @@
 //! - Google writes messages of protobuf as JSON: a `null` says as much as no member, and so does a coordinate that is left out as
 //!   one of zero. Members that are not known here may hold anything, however deeply it is nested.
 //! - A `photo_reference` is a photo's resource name, `places/ID/photos/ID`: Place Photos (New) takes it, the legacy one does not.
+//! - An answer in the legacy shape may be longer, and needs more memory to be made: lists are read up to [`LIST_LIMIT`], and the text has
+//!   a limit. Google's answers are far from both.
 //! - What must be shown with the places stands where a legacy client looks for it: `html_attributions`, as links.
 //!
 //! Google tells its errors in the body, here too: whether the HTTP status agrees is not looked at here.
@@ -13,14 +15,16 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::marker::PhantomData;
+use std::slice;
 
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Value, json};
 
 use crate::places::answer::{Answer, Nonsense};
 use crate::places::layout;
+use crate::wire::http::Limits;
 
 /// What the mapping needs of an answer: the value of `X-Goog-FieldMask`, and so the price.
 ///
@@ -32,7 +36,12 @@ pub const FIELD_MASK: &str = "places.attributions,places.businessStatus,places.c
     places.photos.name,places.photos.widthPx,places.plusCode,places.priceLevel,places.rating,\
     places.shortFormattedAddress,places.types,places.userRatingCount,places.viewport";
 
+/// The most elements that are taken from any list in an answer: Google has at most 20 places, and 10 photos of each. A body of
+/// nothing but empty objects would need hundreds of times its length.
+pub const LIST_LIMIT: usize = 100;
+
 /// The body of a legacy answer that says what `body` says, in Google's [`layout`], with at most [`Answer::RESULTS_LIMIT`] results.
+/// It is no longer than a body may be that is not mapped.
 ///
 /// # Errors
 /// What `body` lacks to be an answer of Places API (New).
@@ -45,22 +54,23 @@ pub fn legacy(body: &[u8]) -> Result<Vec<u8>, Nonsense> {
         Object(Said { places: None, .. }) if !text.bytes().filter(|byte| !byte.is_ascii_whitespace()).eq(*b"{}") => {
             return Err(Nonsense::NotPlaces);
         }
-        Object(Said { places, .. }) => found(&places.unwrap_or_default()),
+        Object(Said { places, .. }) => found(places.as_ref().map_or(&[], |Few(places)| places)),
     };
-    Ok((layout::write(&stated(page)) + "\n").into_bytes())
+    let text = layout::write(&stated(page)) + "\n";
+    if text.len() > Limits::default().body { Err(Nonsense::TooLong) } else { Ok(text.into_bytes()) }
 }
 
 /// What Places API (New) says: places, none of them, or an error.
 #[derive(Deserialize)]
 struct Said {
-    places: Option<Vec<Object<Place>>>,
+    places: Option<Few<Object<Place>>>,
     error: Option<Object<Failure>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Place {
-    attributions: Option<Vec<Object<Attribution>>>,
+    attributions: Option<Few<Object<Attribution>>>,
     business_status: Option<String>,
     current_opening_hours: Option<Object<OpeningHours>>,
     display_name: Option<Object<DisplayName>>,
@@ -68,12 +78,12 @@ struct Place {
     icon_mask_base_uri: Option<String>,
     id: Option<String>,
     location: Option<Object<Coordinates>>,
-    photos: Option<Vec<Object<Photo>>>,
+    photos: Option<Few<Object<Photo>>>,
     plus_code: Option<Object<PlusCode>>,
     price_level: Option<String>,
     rating: Option<f64>,
     short_formatted_address: Option<String>,
-    types: Option<Vec<String>>,
+    types: Option<Few<String>>,
     user_rating_count: Option<u32>,
     viewport: Option<Object<Viewport>>,
 }
@@ -118,7 +128,7 @@ struct PlusCode {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Photo {
-    author_attributions: Option<Vec<Object<Author>>>,
+    author_attributions: Option<Few<Object<Author>>>,
     height_px: Option<u32>,
     name: Option<String>,
     width_px: Option<u32>,
@@ -135,12 +145,51 @@ struct Author {
 struct Failure {
     message: Option<String>,
     status: Option<String>,
-    details: Option<Vec<Object<Detail>>>,
+    details: Option<Few<Object<Detail>>>,
 }
 
 #[derive(Deserialize)]
 struct Detail {
     reason: Option<String>,
+}
+
+/// The first elements of an array, at most [`LIST_LIMIT`]; the others are read over.
+struct Few<T>(Vec<T>);
+
+impl<'list, T> IntoIterator for &'list Few<T> {
+    type Item = &'list T;
+    type IntoIter = slice::Iter<'list, T>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter()
+    }
+}
+
+impl<'text, T: Deserialize<'text>> Deserialize<'text> for Few<T> {
+    fn deserialize<D: Deserializer<'text>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(FewVisitor(PhantomData))
+    }
+}
+
+struct FewVisitor<T>(PhantomData<T>);
+
+impl<'text, T: Deserialize<'text>> Visitor<'text> for FewVisitor<T> {
+    type Value = Few<T>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'text>>(self, mut elements: A) -> Result<Self::Value, A::Error> {
+        let mut few = Vec::new();
+        while few.len() < LIST_LIMIT
+            && let Some(element) = elements.next_element()?
+        {
+            few.push(element);
+        }
+        while elements.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Few(few))
+    }
 }
 
 /// A `T` that was written as an object: what serde derives would take an array for a struct, too, and `[]` for no places.
@@ -207,7 +256,7 @@ fn result(Object(place): &Object<Place>) -> Value {
         "icon_mask_base_uri": place.icon_mask_base_uri,
         "name": place.display_name.as_ref().map(|Object(name)| &name.text),
         "opening_hours": { "open_now": place.current_opening_hours.as_ref().map(|Object(hours)| hours.open_now) },
-        "photos": place.photos.as_ref().map(|photos| photos.iter().map(photo).collect::<Vec<_>>()),
+        "photos": place.photos.as_ref().map(|photos| photos.into_iter().map(photo).collect::<Vec<_>>()),
         "place_id": place.id,
         "plus_code": {
             "compound_code": plus_code.map(|plus_code| &plus_code.compound_code),
@@ -216,7 +265,7 @@ fn result(Object(place): &Object<Place>) -> Value {
         "price_level": place.price_level.as_deref().and_then(price_level),
         "rating": place.rating,
         "reference": place.id,
-        "types": place.types,
+        "types": place.types.as_ref().map(|Few(types)| types),
         "user_ratings_total": place.user_rating_count,
         "vicinity": place.short_formatted_address,
     })

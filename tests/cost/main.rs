@@ -12,6 +12,7 @@ mod certificates;
 mod decoder;
 mod event_loop;
 mod goloman;
+mod mapping;
 mod server;
 mod stage;
 mod streams;

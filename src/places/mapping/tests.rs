@@ -3,9 +3,10 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{FIELD_MASK, legacy};
+use super::{FIELD_MASK, LIST_LIMIT, legacy};
 use crate::places::answer::{Answer, Nonsense};
 use crate::places::layout_check::looks_like_googles;
+use crate::wire::http::Limits;
 
 /// A place that has every field, and one that has none.
 const NEW: &str = include_str!("../../../tests/data/nearby_new.json");
@@ -51,6 +52,32 @@ fn the_mask_asks_for_what_is_mapped() {
         assert!(mask.iter().any(|path| leaf.starts_with(path)), "{leaf} is not asked for");
     }
     assert!(mask.is_sorted(), "{mask:?}");
+}
+
+#[test]
+fn a_list_is_read_up_to_its_limit_and_the_rest_read_over() {
+    for (count, kept) in [(LIST_LIMIT, LIST_LIMIT), (LIST_LIMIT + 1, LIST_LIMIT), (700_000, LIST_LIMIT)] {
+        let list = |element: &str| format!("[{element}{}]", format!(",{element}").repeat(count - 1));
+        let place = result(&format!(r#"{{"photos":{},"types":{}}}"#, list("{}"), list("\"\"")));
+        for list in ["photos", "types"] {
+            assert_eq!(place[list].as_array().map(Vec::len), Some(kept), "{list} of {count}");
+        }
+        let places = mapped(&format!(r#"{{"places":{}}}"#, list("{}"))).expect("places");
+        let places: Value = serde_json::from_str(&places).expect("JSON");
+        assert_eq!(places["results"].as_array().map(Vec::len), Some(Answer::RESULTS_LIMIT));
+    }
+    assert_eq!(mapped(&format!(r#"{{"places":[{}{{]}}"#, "{},".repeat(LIST_LIMIT))), Err(Nonsense::NotJson));
+}
+
+#[test]
+fn a_text_is_no_longer_than_a_body_may_be() {
+    let mapped = |length: usize| legacy(format!(r#"{{"places":[{{"id":"{}"}}]}}"#, "<".repeat(length)).as_bytes());
+    let empty = mapped(0).expect("text").len();
+    // The ID stands there twice, and each character takes six.
+    let most = (Limits::default().body - empty) / 12;
+    let longest = mapped(most).expect("text");
+    assert!(longest.len() <= Limits::default().body && longest.len() + 12 > Limits::default().body);
+    assert_eq!(mapped(most + 1), Err(Nonsense::TooLong));
 }
 
 #[test]
