@@ -91,11 +91,12 @@ impl Inquiries {
         self.waiting.pop_front()
     }
 
-    /// A question whose connection was lost before it said anything is the next to be asked again.
+    /// A question that was asked in vain, and may be asked again, waits where it would if it had not been.
     pub(super) fn ask_again(&mut self, question: Question) {
-        if self.open.contains_key(&question) {
-            self.waiting.push_front(question);
-        }
+        let Self { open, waiting, .. } = self;
+        let Some(Inquiry { due, .. }) = open.get(&question) else { return };
+        let at = waiting.partition_point(|other| open.get(other).is_some_and(|inquiry| inquiry.due < *due));
+        waiting.insert(at, question);
     }
 
     /// The question is answered, one way or another: who asked, and the timer that is no longer needed.
@@ -212,6 +213,20 @@ mod tests {
         assert!(inquiries.is_waiting());
         assert_eq!(inquiries.take_due_before(now + 9 * second), [question(3)]);
         assert!(!inquiries.is_waiting());
+    }
+
+    #[test]
+    fn questions_that_are_asked_again_take_their_old_places() {
+        let (mut inquiries, now) = (Inquiries::default(), Instant::now());
+        let due = |metres| now + Duration::from_secs(metres as u64);
+        for metres in 0..4 {
+            inquiries.open(&question(metres), asker(), due(metres));
+        }
+        let asked: Vec<Question> = (0..3).filter_map(|_| inquiries.next()).collect();
+        asked.into_iter().for_each(|question| inquiries.ask_again(question));
+        assert_eq!(inquiries.take_due_before(due(1)), [question(0)], "the others may wait");
+        let order: Vec<Question> = std::iter::from_fn(|| inquiries.next()).collect();
+        assert_eq!(order, [question(1), question(2), question(3)]);
     }
 
     #[test]
