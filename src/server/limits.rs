@@ -147,5 +147,5 @@ pub const LOOKUP_IDLE_TIME: Duration = Duration::from_secs(60);
 /// How long our last words to Places may take.
 pub const LOOKUP_CLOSE_TIME: Duration = Duration::from_secs(1);
 
-/// How long the stand-in keeps a connection without a request.
+/// How long the stand-in keeps a connection without a whole request, or one that does not read.
 pub const STANDIN_IDLE_TIME: Duration = Duration::from_secs(90);

@@ -151,6 +151,23 @@ fn nobody_is_kept_for_ever() {
 }
 
 #[test]
+fn a_request_that_drips_in_is_not_waited_for_any_longer() {
+    for first in [String::new(), get(NOTHING_NEAR), faulty("delay=1000")] {
+        let mut world = World::new(Weather::default());
+        let client = world.ask(&first);
+        world.sim.run_for(Duration::from_secs(1) + MOMENT);
+        let bytes = get(NOTHING_NEAR).into_bytes();
+        let begun = world.sim.now();
+        for byte in bytes.chunks(1).take(20) {
+            world.sim.send(client, byte);
+            world.sim.run_for(STANDIN_IDLE_TIME / 10);
+        }
+        assert!(world.sim.now() - begun > STANDIN_IDLE_TIME);
+        assert_eq!(world.sim.connections(world.host), 0, "{first}");
+    }
+}
+
+#[test]
 fn a_client_that_has_gone_is_forgotten() {
     for faults in ["delay=10000", "drip=1000", "silent", "delay=10000,no-close-notify"] {
         let mut world = World::new(Weather::default());

@@ -1,6 +1,7 @@
 //! One client of the stand-in: its requests, one after the other, and the plan that is being played for it.
 //!
-//! The connection's timer is the plan's while that waits; else it is how long a client may be silent, or not read.
+//! The connection's timer is the plan's while that waits; else it is how long a client may take for its next request, the whole of it,
+//! or not read.
 
 use std::mem;
 use std::time::Duration;
@@ -63,13 +64,12 @@ impl Conversation {
             self.play(transport, plan);
         }
         match &self.stage {
-            Stage::Listening => transport.set_timeout(Some(STANDIN_IDLE_TIME)),
             Stage::Waiting(plan) | Stage::Blocked(plan) if plan.end != End::CutOff => {
                 self.unread.extend_from_slice(data);
                 transport.pause_reading();
             }
             // What is not read when the connection is aborted would reset it.
-            Stage::Waiting(_) | Stage::Blocked(_) | Stage::CuttingOff | Stage::Hanging => {}
+            Stage::Listening | Stage::Waiting(_) | Stage::Blocked(_) | Stage::CuttingOff | Stage::Hanging => {}
         }
     }
 
@@ -105,7 +105,10 @@ impl Conversation {
 
     fn end<S>(&mut self, transport: &mut Transport<'_, S>, end: End) {
         self.stage = match end {
-            End::KeepOpen => Stage::Listening,
+            End::KeepOpen => {
+                transport.set_timeout(Some(STANDIN_IDLE_TIME));
+                Stage::Listening
+            }
             // In the clear there is no good-bye to leave out.
             End::CutOff if transport.tls_info().is_none() => Self::end_in_order(transport),
             End::Close => Self::end_in_order(transport),
