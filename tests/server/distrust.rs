@@ -77,6 +77,12 @@ impl Upstream {
 struct Says(Vec<u8>);
 
 impl Protocol<Servers> for Says {
+    fn connection_made(&mut self, transport: &mut Transport<'_, Servers>, _: &mut Servers) {
+        if let Some(info) = transport.tls_info() {
+            log::info!("{RESUMED}{}", info.is_resumed);
+        }
+    }
+
     fn data_received(&mut self, transport: &mut Transport<'_, Servers>, _: &mut Servers, data: &[u8]) {
         assert!(transport.tls_info().is_some() || !data.windows(KEY.len()).any(|part| part == KEY.as_bytes()));
         transport.write(&self.0);
@@ -177,6 +183,37 @@ fn one_with_a_good_certificate_is_asked() {
     assert_eq!(told, "{\"status\":\"OK\"}\n\n");
 }
 
+/// Whether the session of each connection was one that was known before.
+fn resumed(lines: &[Logged]) -> Vec<&str> {
+    lines.iter().filter_map(|line| Some(line.text.split_once(RESUMED)?.1)).collect()
+}
+
+#[test]
+fn connections_after_the_first_one_resume_its_session() {
+    let mut upstream = Upstream::certified(HOST, -1..1, true);
+    upstream.says = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 15\r\n\r\n{\"status\":\"OK\"}".to_vec();
+    let thrice = |ask: &mut dyn FnMut() -> String| {
+        for _ in 0..3 {
+            assert_eq!(ask(), "{\"status\":\"OK\"}\n\n");
+        }
+    };
+    let address = SocketAddr::from(([127, 0, 0, 1], 9_999));
+    let lines = logged(|| {
+        let mut world = Simulated::new(Topology::built_in(), &upstream.provider(address), 7, Weather::default());
+        let host = world.host("Welsh");
+        world.sim.enter(host, |event_loop, _| upstream.listen(event_loop, address));
+        thrice(&mut || ask(&mut world));
+    });
+    assert_eq!(resumed(&lines), ["false", "true", "true"]);
+    let lines = logged(|| {
+        let mut world = Loopback::new(Topology::built_in(), |address| upstream.provider(address));
+        let address = world.places;
+        world.event_loop.enter(|event_loop, _| upstream.listen(event_loop, address));
+        thrice(&mut || ask(&mut world));
+    });
+    assert_eq!(resumed(&lines), ["false", "true", "true"]);
+}
+
 #[test]
 fn certificates_that_are_no_good_are_refused() {
     refused(&Upstream::certified(HOST, -2..-1, true), "certificate expired");
@@ -220,5 +257,8 @@ fn a_handshake_that_stalls_is_given_up() {
 }
 
 const UNREACHABLE: &str = "Places could not be reached.";
+/// What is logged of a connection that is made.
+const RESUMED: &str = "a TLS session was resumed: ";
+
 const HOST: &str = "127.0.0.1";
 const KEY: &str = "AIzaCanary-of-distrust-0123456789abcdef";
