@@ -20,6 +20,7 @@ mod standin;
 mod topologies;
 mod transcripts;
 mod upstream;
+mod whims;
 mod world;
 
 use proxy_herd::server::Style;

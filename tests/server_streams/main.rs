@@ -44,6 +44,8 @@ mod topologies;
 mod transcripts;
 #[path = "../server/upstream.rs"]
 mod upstream;
+#[path = "../server/whims.rs"]
+mod whims;
 #[path = "../server/world.rs"]
 mod world;
 
