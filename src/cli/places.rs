@@ -1,7 +1,7 @@
 //! `proxy-herd places`: the stand-in for Places on a port of its own, for people who build clients, until a signal.
 //!
 //! SIGTERM and SIGINT end it at once, SIGUSR1 opens the log again. It serves HTTP, or with `--certificate` HTTPS by a certificate that is
-//! made at each start; the file gets there once the address is had, whole, and over another certificate only.
+//! made at each start; the file gets there once the address is had, whole, and over one that holds another certificate and nothing else.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -11,6 +11,7 @@ use std::time::{Instant, SystemTime};
 
 use clap::Args;
 use log::{Level, Log};
+use memchr::memmem;
 
 use super::{Failure, Options, settings, tell};
 use crate::driver::Sockets;
@@ -127,16 +128,22 @@ impl Certificate {
     }
 }
 
-/// Whether `file` may be written: it is not there, or another certificate is in it.
+/// Whether `file` may be written: it is not there, or another certificate is all that is in it.
 fn check_replaceable(file: &Path) -> Result<(), Failure> {
-    let mut beginning = Vec::new();
-    let read = File::open(file).and_then(|opened| opened.take(BEGIN.len() as u64).read_to_end(&mut beginning));
+    let mut text = Vec::new();
+    let read = File::open(file).and_then(|opened| opened.take(LONGEST + 1).read_to_end(&mut text));
     match read {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(unwritten(file, &error)),
-        Ok(_) if beginning == BEGIN => Ok(()),
+        Ok(length)
+            if length as u64 <= LONGEST
+                && text.starts_with(BEGIN)
+                && memmem::find_iter(&text, b"BEGIN ").count() == 1 =>
+        {
+            Ok(())
+        }
         Ok(_) => Err(Failure::Configuration(format!(
-            "--certificate: {} is there and holds no certificate: it is not replaced; give another name",
+            "--certificate: {} holds something else than one certificate: it is not replaced; give another name",
             file.display()
         ))),
     }
@@ -181,3 +188,6 @@ const NEW_QUESTION: &str = "-H 'X-Goog-Api-Key: any' -H 'X-Goog-FieldMask: place
 
 /// How a certificate begins.
 const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
+
+/// The longest file that is taken for a certificate, in bytes; those made here have less than 1 KiB.
+const LONGEST: u64 = 16 * 1024;

@@ -220,15 +220,20 @@ fn what_cannot_be_is_told() {
     faults("chunked,until-close", "\"chunked\" and \"until-close\" exclude each other, as both decide ");
     check(&run(&folder, &["places", "--listen", "here"]), 2, Some(""), "invalid value 'here' for '--listen <ADDR>'");
 
-    fs::write(folder.path().join("key.pem"), "-----BEGIN PRIVATE KEY-----\n").expect("written");
-    let output = run(&folder, &["places", "--certificate", "key.pem"]);
-    check(
-        &output,
-        2,
-        Some(""),
-        "proxy-herd: --certificate: key.pem is there and holds no certificate: it is not replaced",
-    );
-    assert_eq!(fs::read(folder.path().join("key.pem")).expect("it is there"), b"-----BEGIN PRIVATE KEY-----\n");
+    let (certificate, key) = ("-----BEGIN CERTIFICATE-----\n", "-----BEGIN PRIVATE KEY-----\n");
+    let long = [certificate, &"x".repeat(16 * 1024)].concat();
+    for text in [key, &[certificate, key].concat(), &certificate.repeat(2), &long, ""] {
+        fs::write(folder.path().join("kept.pem"), text).expect("written");
+        // The address is taken: a file that is not refused ends it, too.
+        let output = run(&folder, &["places", "--listen", &address, "--certificate", "kept.pem"]);
+        check(
+            &output,
+            2,
+            Some(""),
+            "proxy-herd: --certificate: kept.pem holds something else than one certificate: it is not replaced",
+        );
+        assert_eq!(fs::read_to_string(folder.path().join("kept.pem")).expect("it is there"), text);
+    }
     let output = run(&folder, &["places", "--listen", "127.0.0.1:0", "--certificate", "none/new.pem"]);
     check(&output, 2, Some(""), "proxy-herd: --certificate: none/new.pem: No such file or directory");
 }
