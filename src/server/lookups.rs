@@ -138,9 +138,7 @@ impl Lookups {
     /// A session that was owed answers has gone: they are not kept, and what nobody else waits for is not asked.
     pub(super) fn forget(&mut self, event_loop: &mut Loop<'_, Servers>, session: ConnId) {
         self.inquiries.take_answers(session);
-        for deadline in self.inquiries.abandon(|session| event_loop.transport(session).is_some()) {
-            event_loop.cancel(deadline);
-        }
+        self.abandon(event_loop);
     }
 
     /// What a connection is to ask now, to be sent at once: called when it was made, and when it is woken. `None` if there is
@@ -169,7 +167,7 @@ impl Lookups {
     /// A connection is gone, or was not made.
     pub(super) fn lost(&mut self, event_loop: &mut Loop<'_, Servers>, lost: Lost) {
         match self.errands.lose(lost.id) {
-            Some(Orphan::AskAgain(question)) => self.inquiries.ask_again(question),
+            Some(Orphan::AskAgain(question)) => self.ask_again(event_loop, question),
             Some(Orphan::Unanswered(question)) => {
                 let detail = lost.why.map_or_else(|| "the connection ended".to_owned(), |error| error.to_string());
                 self.fail(event_loop, &question, "Places could not be reached.", &detail);
@@ -177,6 +175,19 @@ impl Lookups {
             None => {}
         }
         self.pump(event_loop);
+    }
+
+    /// A question was asked in vain, and waits again, if somebody still waits for it.
+    fn ask_again(&mut self, event_loop: &mut Loop<'_, Servers>, question: Question) {
+        self.inquiries.ask_again(question);
+        self.abandon(event_loop);
+    }
+
+    /// Forgets the questions that have not been asked, and that nobody waits for any more.
+    fn abandon(&mut self, event_loop: &mut Loop<'_, Servers>) {
+        for deadline in self.inquiries.abandon(|session| event_loop.transport(session).is_some()) {
+            event_loop.cancel(deadline);
+        }
     }
 
     /// Gives waiting questions to connections, old or new.
@@ -321,7 +332,7 @@ impl Lookups {
         }
         match answer {
             Ok(answer) if upstream.is_closed(&answer) && self.turn_from(event_loop, upstream) => {
-                self.inquiries.ask_again(question);
+                self.ask_again(event_loop, question);
             }
             Ok(answer) => {
                 if answer.is_good() {
@@ -449,6 +460,22 @@ mod tests {
         scene.event_loop.lost(scene.client, io::ErrorKind::ConnectionReset.into());
         scene.turn();
         assert!(scene.event_loop.state().lookups.inquiries.holds_nothing());
+    }
+
+    #[test]
+    fn what_nobody_waits_for_any_more_is_not_asked_again() {
+        let mut scene = Scene::new();
+        let places = scene.places();
+        assert!(scene.sent(places).starts_with("GET "));
+        scene.event_loop.lost(scene.client, io::ErrorKind::ConnectionReset.into());
+        scene.turn();
+        let body =
+            r#"{"error_message":"This API project is not authorized to use this API.","status":"REQUEST_DENIED"}"#;
+        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        scene.event_loop.received(places, answer.as_bytes());
+        scene.turn();
+        assert!(scene.event_loop.state().lookups.inquiries.holds_nothing());
+        assert_eq!(std::iter::from_fn(|| scene.event_loop.poll_request()).find_map(connects), None);
     }
 
     #[test]
