@@ -9,13 +9,16 @@
 //! - Where a client is, only the log's line of the question says, which `-q` turns off; that of the outcome names the question by
 //!   the client's reply that waits for it.
 //!
-//! How bytes come and go, and how long a connection is kept, is the style's: `lookup`.
+//! What a response means is in `outcome`. How bytes come and go, and how long a connection is kept, is the style's: `lookup`.
+
+mod outcome;
 
 use std::iter;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
+use self::outcome::Outcome;
 use super::allowance::{Allowance, Verdict, Why};
 use super::errands::{Errands, Orphan, Said};
 use super::inquiries::{Asker, Inquiries, Opened};
@@ -321,35 +324,18 @@ impl Lookups {
         question: Question,
         response: Response,
     ) {
-        let Response { status, body, retry_after, .. } = response;
-        let answer = upstream.read(status, body);
+        let Outcome { answer, detail, is_closed, is_too_much, retry_after } = Outcome::of(response, upstream);
         let (now, wall) = (event_loop.now(), event_loop.wall_clock());
-        let is_too_much = status == TOO_MANY_REQUESTS
-            || status == SERVICE_UNAVAILABLE && retry_after.is_some()
-            || answer.as_ref().is_ok_and(|answer| answer.status() == Answer::OVER_QUERY_LIMIT);
         if is_too_much && let Some(pause) = self.allowance.told_off(now, wall, retry_after) {
             log::warn!(target: TARGET, "Places has had too many questions: it is asked nothing for {pause:.1?}");
         }
-        match answer {
-            Ok(answer) if upstream.is_closed(&answer) && self.turn_from(event_loop, upstream) => {
-                self.ask_again(event_loop, question);
-            }
-            Ok(answer) => {
-                if answer.is_good() {
-                    self.allowance.went_well(now);
-                }
-                self.answer_all(event_loop, &question, answer, "as Places says itself");
-            }
-            Err(nonsense) => {
-                let detail = format!("HTTP {status}: {nonsense}");
-                let answer = if status == TOO_MANY_REQUESTS {
-                    Answer::over_query_limit("Places has had too many questions. Ask again later.")
-                } else {
-                    Answer::unknown_error("Places gave an answer that makes no sense.")
-                };
-                self.answer_all(event_loop, &question, answer, &detail);
-            }
+        if is_closed && self.turn_from(event_loop, upstream) {
+            return self.ask_again(event_loop, question);
         }
+        if answer.is_good() {
+            self.allowance.went_well(now);
+        }
+        self.answer_all(event_loop, &question, answer, &detail);
     }
 
     /// This upstream is not for the key's project. Whether another one is asked from now on, or already.
@@ -369,12 +355,6 @@ impl Lookups {
         true
     }
 }
-
-/// RFC 6585, 4.
-const TOO_MANY_REQUESTS: u16 = 429;
-
-/// RFC 9110, 15.6.4: with Retry-After, it is about us, too.
-const SERVICE_UNAVAILABLE: u16 = 503;
 
 /// Whose lines in the log are no server's, but about a connection to Places.
 const TARGET: &str = "proxy_herd::server::lookup";

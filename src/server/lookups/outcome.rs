@@ -1,0 +1,114 @@
+//! What a response of Places means: for those who asked, and for how often Places may be asked. No I/O.
+//!
+//! A status of HTTP counts only where there is no answer in the body, and where it says that there were too many questions.
+//! Whether another upstream is asked instead, and for how long nobody is, is decided elsewhere.
+
+use std::borrow::Cow;
+
+use crate::places::answer::Answer;
+use crate::server::trust::Upstream;
+use crate::wire::http_response::Response;
+use crate::wire::retry_after::RetryAfter;
+
+/// What comes of a question that was answered.
+pub(super) struct Outcome {
+    /// What those who asked are told.
+    pub(super) answer: Answer,
+    /// What the log says of an answer without places.
+    pub(super) detail: Cow<'static, str>,
+    /// The upstream is not for the key's project.
+    pub(super) is_closed: bool,
+    /// Places has had too many questions.
+    pub(super) is_too_much: bool,
+    /// When it wants the next one, if it says so.
+    pub(super) retry_after: Option<RetryAfter>,
+}
+
+impl Outcome {
+    /// Of this response of `upstream`.
+    pub(super) fn of(response: Response, upstream: &Upstream) -> Self {
+        let Response { status, body, retry_after, .. } = response;
+        let is_too_much = status == TOO_MANY_REQUESTS || status == SERVICE_UNAVAILABLE && retry_after.is_some();
+        match upstream.read(status, body) {
+            Ok(answer) => Self {
+                is_closed: upstream.is_closed(&answer),
+                is_too_much: is_too_much || answer.status() == Answer::OVER_QUERY_LIMIT,
+                detail: "as Places says itself".into(),
+                retry_after,
+                answer,
+            },
+            Err(nonsense) => Self {
+                answer: match status {
+                    TOO_MANY_REQUESTS => {
+                        Answer::over_query_limit("Places has had too many questions. Ask again later.")
+                    }
+                    _ => Answer::unknown_error("Places gave an answer that makes no sense."),
+                },
+                detail: format!("HTTP {status}: {nonsense}").into(),
+                is_closed: false,
+                is_too_much,
+                retry_after,
+            },
+        }
+    }
+}
+
+/// RFC 6585, 4.
+const TOO_MANY_REQUESTS: u16 = 429;
+
+/// RFC 9110, 15.6.4: with Retry-After, it is about us, too.
+const SERVICE_UNAVAILABLE: u16 = 503;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::herd::topology::{self, Places, Url};
+    use crate::places::question::Key;
+    use crate::server::trust::Provider;
+
+    const KEY: &str = "AIzaCanary-of-outcomes-0123456789abcdef";
+
+    fn upstream(provider: topology::Provider) -> Provider {
+        let url = Some(Url::parse("http://127.0.0.1:9").expect("a URL"));
+        let places = Places { provider, url, ..Places::default() };
+        Provider::google(&places, Key::new(KEY).expect("a key")).expect("no TLS is needed")
+    }
+
+    /// `expected`: the status that is told, and whether it is too much.
+    #[track_caller]
+    fn check(status: u16, seconds: Option<u64>, body: &str, expected: (&str, bool)) {
+        let Provider::Google(google) = upstream(topology::Provider::Legacy) else { panic!("it is Google") };
+        let retry_after = seconds.map(|seconds| RetryAfter::In(Duration::from_secs(seconds)));
+        let response = Response { status, body: body.as_bytes().to_vec(), keep_alive: true, retry_after };
+        let outcome = Outcome::of(response, &google.upstream);
+        assert_eq!((outcome.answer.status(), outcome.is_too_much), expected, "{status} {seconds:?} {body}");
+        assert!(!outcome.detail.contains(KEY) && !outcome.is_closed);
+        assert_eq!(outcome.retry_after, retry_after);
+    }
+
+    const GOOD: &str = r#"{"status":"OK"}"#;
+
+    #[test]
+    fn places_that_come_with_a_complaint_are_told_and_the_complaint_is_heard() {
+        check(200, None, GOOD, ("OK", false));
+        check(200, Some(5), GOOD, ("OK", false));
+        check(403, Some(5), GOOD, ("OK", false));
+        check(429, None, GOOD, ("OK", true));
+        check(503, None, GOOD, ("OK", false));
+        check(503, Some(5), GOOD, ("OK", true));
+        check(200, None, r#"{"status":"OVER_QUERY_LIMIT"}"#, ("OVER_QUERY_LIMIT", true));
+        check(500, Some(5), r#"{"status":"OVER_QUERY_LIMIT"}"#, ("OVER_QUERY_LIMIT", true));
+    }
+
+    #[test]
+    fn what_is_no_answer_has_one_in_its_place() {
+        check(200, None, "", ("UNKNOWN_ERROR", false));
+        check(403, Some(5), "<html>", ("UNKNOWN_ERROR", false));
+        check(429, None, "<html>", ("OVER_QUERY_LIMIT", true));
+        check(429, Some(0), &format!(r#"{{"status":"OK","a":"{KEY}"}}"#), ("OVER_QUERY_LIMIT", true));
+        check(503, Some(5), "<html>", ("UNKNOWN_ERROR", true));
+        check(503, None, "<html>", ("UNKNOWN_ERROR", false));
+    }
+}
