@@ -132,7 +132,9 @@ impl Error for FaultError {}
 fn read(text: &str) -> Result<(&'static Row, u64), FaultError> {
     let (word, value) = text.split_once('=').map_or((text, None), |(word, value)| (word, Some(value)));
     let Some(row) = TABLE.iter().find(|row| row.word == word) else {
-        let near = TABLE.iter().map(|row| (strsim::damerau_levenshtein(row.word, word), row));
+        // A word of another length is not near, and may be as long as a request's head: nothing is computed for that.
+        let alike = TABLE.iter().filter(|row| row.word.len().abs_diff(word.len()) <= NEAR);
+        let near = alike.map(|row| (strsim::damerau_levenshtein(row.word, word), row));
         let near = near.min_by_key(|(distance, _)| *distance).filter(|(distance, _)| *distance <= NEAR);
         let remedy = match near {
             Some((_, row)) => format!("did you mean {:?}?", row.form()),
