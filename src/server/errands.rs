@@ -3,7 +3,10 @@
 //! - One question on each at a time; a connection that is kept is used again. Each leads to one upstream, whose language its
 //!   questions are asked in, and its answers read.
 //! - A kept connection that ends before it says anything to a question costs the question nothing: it is asked again on
-//!   another one. Only a connection that has answered before can do that, so it happens at most once for each that is kept.
+//!   another one. Only a connection that has answered before can do that, so it happens at most once for each that is kept. A
+//!   POST may be asked again like a GET: a search changes nothing (RFC 9110, 9.2.2).
+//! - What comes unasked while a question is on the way is taken for its answer. HTTP/1.1 cannot tell; who does that over TLS is
+//!   Places itself.
 //! - What comes on a connection before its request was fetched, to be sent, is no answer.
 
 use std::collections::HashMap;

@@ -1,6 +1,7 @@
 //! Which questions are open, who asked them, and which wait for a connection. No I/O.
 //!
-//! Identical questions that are open at the same time are one question: its answer goes to all who asked. An answer that
+//! Identical questions that are open at the same time are one question: its answer goes to all who asked, and so does its end
+//! when the first of them has waited long enough, as Places has then had all its time. An answer that
 //! has come waits here until its session, which is woken, takes it. Nothing is kept after that (Google's terms).
 
 use std::collections::{HashMap, VecDeque};

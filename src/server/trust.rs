@@ -207,6 +207,7 @@ fn uncertified(error: rcgen::Error) -> TrustError {
     TrustError(format!("no certificate for the built-in places: {error}"))
 }
 
+/// No ALPN is offered: who does not hear of it speaks HTTP/1.1 (RFC 9113, 3.2), and nobody can refuse us for it.
 fn client(roots: RootCertStore) -> Arc<ClientConfig> {
     let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
