@@ -16,7 +16,7 @@ use super::logs::Logs;
 use super::{Failure, Options, commands, tell};
 use crate::herd::name::ServerName;
 use crate::herd::topology::{self, Places, Server, Topology};
-use crate::places::question::Key;
+use crate::places::key::Key;
 use crate::server::{Keys, Provider};
 
 /// The topology of `--topology` or `HERD_TOPOLOGY`, else of ./topology.json if there is one, else the built-in one.

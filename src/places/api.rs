@@ -7,8 +7,9 @@ use std::fmt;
 
 use crate::herd::topology::Url;
 use crate::places::answer::{Answer, Nonsense};
+use crate::places::key::Key;
 use crate::places::mapping;
-use crate::places::question::{Key, Question};
+use crate::places::question::Question;
 
 /// Whom of Google is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

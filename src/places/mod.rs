@@ -13,6 +13,7 @@ pub mod api;
 pub mod faults;
 pub mod gazetteer;
 pub mod geometry;
+pub mod key;
 pub mod layout;
 #[cfg(test)]
 pub(crate) mod layout_check;

@@ -3,15 +3,13 @@
 //! - Coordinates and radius are text from the client to the request, digit for digit: no float rounds them on the way.
 //! - How many results a client wants is not part of the question: two clients who ask the same are told the same answer, cut
 //!   for each ([`Answer::text`](crate::places::answer::Answer::text)).
-//! - The [`Key`] is shown by nothing but the requests' bytes. Those are for the wire, never for a log.
+//! - The requests' bytes hold the [`Key`]. They are for the wire, never for a log.
 
-use std::borrow::Cow;
 use std::fmt;
-
-use memchr::{memchr, memmem};
 
 use crate::herd::topology::Url;
 use crate::places::answer::Answer;
+use crate::places::key::Key;
 use crate::places::mapping::FIELD_MASK;
 use crate::wire::http_request::RequestHead;
 
@@ -43,7 +41,7 @@ impl Question {
     }
 
     /// The bytes of the request that asks Places API (New), or what stands in for it at `upstream`, for a page of results.
-    pub fn new_request(&self, upstream: &Url, Key(key): &Key) -> Vec<u8> {
+    pub fn new_request(&self, upstream: &Url, key: &Key) -> Vec<u8> {
         let [latitude, longitude, metres] = [&self.latitude, &self.longitude, &self.metres].map(|text| json(text));
         let count = Answer::RESULTS_LIMIT;
         let body = format!(
@@ -51,7 +49,7 @@ impl Question {
              \"center\":{{\"latitude\":{latitude},\"longitude\":{longitude}}},\"radius\":{metres}}}}}}}"
         );
         RequestHead::post(&upstream.authority(), &[&upstream.path, NEW_PATH].concat())
-            .and_then(|head| head.header("X-Goog-Api-Key", key))
+            .and_then(|head| head.header("X-Goog-Api-Key", key.in_header()))
             .and_then(|head| head.header("X-Goog-FieldMask", FIELD_MASK))
             .expect(CHECKED)
             .finish_with(body.as_bytes())
@@ -66,48 +64,11 @@ impl fmt::Display for Question {
     }
 }
 
-/// Google's key, which pays for the answers.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Key(String);
-
-impl Key {
-    /// Takes `text` without the white space around it; `None` if that is not one word of visible ASCII characters.
-    pub fn new(text: &str) -> Option<Self> {
-        let word = text.trim();
-        (!word.is_empty() && word.bytes().all(|byte| byte.is_ascii_graphic())).then(|| Self(word.to_owned()))
-    }
-
-    /// Whether `text` shows the key: as it is, as it stands in a URL, in JSON, or in a URL in JSON, whichever characters are
-    /// escaped. A key too short to be one is not looked for: it would be found in any text.
-    pub fn is_in(&self, text: &[u8]) -> bool {
-        let Self(key) = self;
-        let shows = |text: &[u8]| memmem::find(text, key.as_bytes()).is_some();
-        if key.len() < TELLING {
-            return false;
-        }
-        let told = unescaped(text, b'\\', json_escape);
-        shows(text) || shows(&told) || shows(&unescaped(&told, b'%', url_escape))
-    }
-
-    fn in_query(&self) -> String {
-        self.0.bytes().map(percent_encoded).collect()
-    }
-}
-
-impl fmt::Debug for Key {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Key(hidden)")
-    }
-}
-
 /// Google's path for the legacy Nearby Search with a JSON answer.
 pub const LEGACY_PATH: &str = "/maps/api/place/nearbysearch/json";
 
 /// Google's path for the Nearby Search of Places API (New).
 pub const NEW_PATH: &str = "/v1/places:searchNearby";
-
-/// The shortest key that is looked for in what Places says; Google's have 39 characters.
-const TELLING: usize = 16;
 
 const CHECKED: &str = "every part was checked where it was made";
 
@@ -131,48 +92,6 @@ fn json(number: &str) -> String {
     let digits = digits.trim_start_matches('0').trim_end_matches('.');
     let zero = if digits.is_empty() || digits.starts_with('.') { "0" } else { "" };
     [sign, zero, digits].concat()
-}
-
-/// The text without its escapes of single bytes, wherever they stand: `read` gives, for what comes after a `sign`, the byte that is
-/// meant, and how long the rest of the escape is.
-fn unescaped(text: &[u8], sign: u8, read: fn(&[u8]) -> Option<(u8, usize)>) -> Cow<'_, [u8]> {
-    let Some(first) = memchr(sign, text) else { return Cow::Borrowed(text) };
-    let (before, mut rest) = text.split_at(first);
-    let mut told = before.to_vec();
-    while let [start, after @ ..] = rest {
-        let (byte, length) = read(after).filter(|_| *start == sign).unwrap_or((*start, 0));
-        told.push(byte);
-        rest = &after[length..];
-    }
-    Cow::Owned(told)
-}
-
-/// What comes after a backslash (RFC 8259, 7), if it means a byte that a key can have.
-fn json_escape(after: &[u8]) -> Option<(u8, usize)> {
-    match after {
-        [b'u', b'0', b'0', high, low, ..] => Some((hexadecimal(*high, *low)?, 5)),
-        [byte @ (b'/' | b'\\' | b'"'), ..] => Some((*byte, 1)),
-        _ => None,
-    }
-}
-
-/// What comes after a percent sign (RFC 3986, 2.1).
-fn url_escape(after: &[u8]) -> Option<(u8, usize)> {
-    let [high, low, ..] = after else { return None };
-    Some((hexadecimal(*high, *low)?, 2))
-}
-
-fn hexadecimal(high: u8, low: u8) -> Option<u8> {
-    let digit = |byte: u8| char::from(byte).to_digit(16);
-    u8::try_from(digit(high)? * 16 + digit(low)?).ok()
-}
-
-/// A byte as it stands in a query (RFC 3986, 2.3).
-fn percent_encoded(byte: u8) -> String {
-    match byte {
-        b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
-        _ => format!("%{byte:02X}"),
-    }
 }
 
 #[cfg(test)]
@@ -257,37 +176,6 @@ mod tests {
         let start = "GET /proxy/maps/api/place/nearbysearch/json?location=1,2&radius=3&key=s3cret%2F%2B%26%3D%25 HTTP/1.1\r\n\
                      Host: [::1]:8080\r\n";
         assert!(request.starts_with(start), "{request}");
-        for bad in [" \n", "", "two words", "k\0", "é", "k\r\nX: y"] {
-            assert_eq!(Key::new(bad), None, "{bad:?}");
-        }
-    }
-
-    #[test]
-    fn a_key_is_found_where_it_is_shown() {
-        let long = format!("{}/", "k".repeat(TELLING - 1));
-        let check = |key: &str, text: &str, expected| {
-            assert_eq!(Key::new(key).expect("a key").is_in(text.as_bytes()), expected, "{key} in {text}");
-        };
-        check(&long, &format!("<{long}>"), true);
-        check(&long, &format!("?key={}%2F&", &long[..TELLING - 1]), true);
-        check(&long, &long[..TELLING - 1], false);
-        check(&long[1..], &long, false);
-        let odd = "AIza+k/%2B\\\"=012~";
-        for shown in [
-            odd,
-            "AIza%2Bk%2F%252B%5C%22%3D012~",
-            "AIza%2bk%2f%252B%5c%22%3d012%7E",
-            r#"AIza+k\/%2B\\\"\u003d012~"#,
-            r#"\u0041\u0049za\u002Bk\u002f\u00252B\\\u0022=012~"#,
-            r"AIza\u00252Bk%2F%252B%5C%22%3D012~",
-        ] {
-            check(odd, &format!("50% \\u00 {shown}"), true);
-            check(odd, &shown[..shown.len() - 1], false);
-        }
-        for other in ["\\", "\\u", "\\u00", "\\u00g0", "\\u0141Iza", "%", "%4", "%zz", "%\\", "\\%"] {
-            check(&long, other, false);
-            check(&long, &format!("{other}{long}"), true);
-        }
     }
 
     proptest! {

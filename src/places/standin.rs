@@ -13,6 +13,8 @@ mod sources;
 
 use std::borrow::Cow;
 
+use percent_encoding::percent_decode_str;
+
 use crate::places::faults::{Faults, Saying};
 use crate::places::gazetteer::Gazetteer;
 use crate::places::plan::{Plan, Reply};
@@ -82,23 +84,9 @@ fn with_faults(target: &str) -> Option<(Option<String>, &str)> {
     Some((decoded(list), target))
 }
 
-/// A part of a target without its percent signs (RFC 3986, 2.1); `None` if that is no text.
+/// A part of a target without its percent signs; `None` if that is no text. What is no escape stands for itself (WHATWG URL, 1.3).
 fn decoded(part: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(part.len());
-    let mut rest = part.as_bytes();
-    while let [byte, after @ ..] = rest {
-        let (byte, after) = match (byte, after) {
-            (b'%', [high, low, after @ ..]) => (hex(*high)? * 16 + hex(*low)?, after),
-            _ => (*byte, after),
-        };
-        bytes.push(byte);
-        rest = after;
-    }
-    String::from_utf8(bytes).ok()
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+    percent_decode_str(part).decode_utf8().ok().map(Cow::into_owned)
 }
 
 /// JSON, as both APIs send it: a newline follows.

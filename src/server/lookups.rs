@@ -374,7 +374,7 @@ mod tests {
     use super::*;
     use crate::event_loop::{Endpoints, EventLoop, Request};
     use crate::herd::topology::{Places, Topology, Url};
-    use crate::places::question::Key;
+    use crate::places::key::Key;
 
     /// A herd of one and its client, which has said where it is and asked what is near.
     struct Scene {

@@ -18,7 +18,8 @@ use crate::event_loop::{Security, ServerSecurity, Target};
 use crate::herd::topology::{self, Places, Rate, Scheme, Url};
 use crate::places::answer::{Answer, Nonsense};
 use crate::places::api::Api;
-use crate::places::question::{Key, Question};
+use crate::places::key::Key;
+use crate::places::question::Question;
 
 /// Who answers questions about places.
 #[derive(Clone, Debug)]

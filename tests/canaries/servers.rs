@@ -8,7 +8,7 @@ use proxy_herd::driver::sim::{ClientId, Crash, Weather};
 use proxy_herd::herd::command::Command;
 use proxy_herd::herd::link::LinkLine;
 use proxy_herd::herd::topology::{Places, Topology, Url};
-use proxy_herd::places::question::Key;
+use proxy_herd::places::key::Key;
 use proxy_herd::server::Provider;
 use proxy_herd::server::limits::{
     IDLE_TIME, LINE_TIME, LOOKUP_TIME, OUTSTANDING, PING_AFTER, QUESTIONS_WAITING, STALL_TIME,

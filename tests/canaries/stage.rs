@@ -14,7 +14,7 @@ use proxy_herd::driver::sim::{HostId, Receiver, Weather};
 use proxy_herd::event_loop::{AfterEof, Loop, Lost, Protocol, ServerSecurity, Transport};
 use proxy_herd::herd::topology::{self, Rate, Topology, Url};
 use proxy_herd::places::faults::Faults;
-use proxy_herd::places::question::Key;
+use proxy_herd::places::key::Key;
 use proxy_herd::server::{Identity, Provider, Servers, Standin};
 use tempfile::TempDir;
 

@@ -10,7 +10,7 @@ use proxy_herd::driver::sim::{HostId, Weather};
 use proxy_herd::herd::command::Command;
 use proxy_herd::herd::name::ServerName;
 use proxy_herd::herd::topology::{Places, Topology, Url};
-use proxy_herd::places::question::Key;
+use proxy_herd::places::key::Key;
 use proxy_herd::server::{Provider, Servers, Style};
 
 /// Plays `bytes` to a server, once as a client and once as a neighbour, and ends its half.

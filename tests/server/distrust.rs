@@ -10,7 +10,7 @@ use log::Level;
 use proxy_herd::driver::sim::Weather;
 use proxy_herd::event_loop::{Loop, Protocol, ServerSecurity, Transport};
 use proxy_herd::herd::topology::{Places, Topology, Url};
-use proxy_herd::places::question::Key;
+use proxy_herd::places::key::Key;
 use proxy_herd::server::{Provider, Servers};
 use rcgen::{CertificateParams, DnType, KeyPair, PKCS_ED25519};
 use rustls::ServerConfig;

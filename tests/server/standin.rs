@@ -7,7 +7,7 @@ use log::Level;
 use proxy_herd::event_loop::{Loop, ServerSecurity};
 use proxy_herd::herd::topology::{self, Rate, Url};
 use proxy_herd::places::faults::Faults;
-use proxy_herd::places::question::Key;
+use proxy_herd::places::key::Key;
 use proxy_herd::server::{Identity, Provider, Servers, Standin};
 use tempfile::TempDir;
 

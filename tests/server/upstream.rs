@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proxy_herd::event_loop::{Loop, Protocol, ServerSecurity, Transport};
 use proxy_herd::herd::topology::{Places, Url};
-use proxy_herd::places::question::Key;
+use proxy_herd::places::key::Key;
 use proxy_herd::server::{Provider, Servers};
 
 /// What is done with every request.

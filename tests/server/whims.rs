@@ -11,7 +11,7 @@ use fastrand::Rng;
 use proxy_herd::driver::sim::Weather;
 use proxy_herd::event_loop::{Loop, Protocol, ServerSecurity, Transport};
 use proxy_herd::herd::topology::{Places, Rate, Topology, Url};
-use proxy_herd::places::question::Key;
+use proxy_herd::places::key::Key;
 use proxy_herd::server::limits::{LOOKUP_TIME, LOOKUPS, OUTSTANDING, RETRY_AFTER_LAST, TOLD_OFF_LAST};
 use proxy_herd::server::{Provider, Servers};
 

@@ -10,7 +10,7 @@ use proxy_herd::driver::Sim;
 use proxy_herd::driver::sim::{ClientId, Crash, Ending, HostId, Weather};
 use proxy_herd::herd::name::ServerName;
 use proxy_herd::herd::topology::{Places, Topology, Url};
-use proxy_herd::places::question::Key;
+use proxy_herd::places::key::Key;
 use proxy_herd::server::limits::{IDLE_TIME, STALL_TIME};
 use proxy_herd::server::{Provider, Servers, Style};
 

@@ -12,7 +12,7 @@ use proxy_herd::driver::sim::{ClientId, Crash, HostId};
 use proxy_herd::herd::name::ServerName;
 use proxy_herd::herd::timestamp::Timestamp;
 use proxy_herd::herd::topology::{self, Server, Url};
-use proxy_herd::places::question::Key;
+use proxy_herd::places::key::Key;
 use proxy_herd::server::{Provider, Servers, Style};
 
 use crate::gossip::Gossip;

@@ -65,7 +65,7 @@ mod tests {
 
     use super::*;
     use crate::herd::topology::{self, Places, Url};
-    use crate::places::question::Key;
+    use crate::places::key::Key;
     use crate::server::trust::Provider;
 
     const KEY: &str = "AIzaCanary-of-outcomes-0123456789abcdef";
