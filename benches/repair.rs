@@ -9,10 +9,12 @@
 
 #![expect(clippy::print_stdout, reason = "the figures are what it is for")]
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::process::{Command, Stdio};
-use std::sync::mpsc::{self, Receiver, Sender};
+#[allow(dead_code, reason = "each bench uses what it needs")]
+mod common;
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc::{self, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -24,6 +26,11 @@ use proxy_herd::herd::repair::Repair;
 use proxy_herd::herd::timestamp::Timestamp;
 use proxy_herd::herd::topology::Topology;
 use proxy_herd::server::{Provider, Servers};
+
+use self::common::cores::{Core, pin, step_back};
+use self::common::figures::{percentiles, spread};
+use self::common::loopback::{address, bind};
+use self::common::probe::{Latency, Probe};
 
 fn main() {
     println!("{REPORTS} reports on each side, {ROUNDS} rounds; medians, with the least and the most\n");
@@ -39,18 +46,10 @@ fn main() {
     println!("time to send what differs, ms: {}", spread(&mut sends));
     println!("time until in step, ms:        {}", spread(&mut repairs));
     println!("ratio:                         {}", spread(&mut ratios));
-    let [quiet_p99, busy_p99] = [&mut quiet, &mut busy].map(|times| {
-        times.sort_by(f64::total_cmp);
-        [50, 99].map(|percent| times[times.len() * percent / 100])
-    });
-    println!("\nIAMAT latency, us (p50, p99): quiet {:.0}, {:.0}", quiet_p99[0], quiet_p99[1]);
-    println!("during the repair:            {:.0}, {:.0}", busy_p99[0], busy_p99[1]);
-    println!(
-        "ratio of the p99:             {:.2} ({} and {} samples)",
-        busy_p99[1] / quiet_p99[1],
-        quiet.len(),
-        busy.len()
-    );
+    let [[quiet_p50, quiet_p99], [busy_p50, busy_p99]] = [&mut quiet, &mut busy].map(|times| percentiles(times));
+    println!("\nIAMAT latency, us (p50, p99): quiet {quiet_p50:.0}, {quiet_p99:.0}");
+    println!("during the repair:            {busy_p50:.0}, {busy_p99:.0}");
+    println!("ratio of the p99:             {:.2} ({} and {} samples)", busy_p99 / quiet_p99, quiet.len(), busy.len());
 }
 
 /// Two servers that do not know each other's address are told their reports, then the address. The time until both are in
@@ -72,7 +71,7 @@ fn repair(quiet: &mut Vec<f64>, busy: &mut Vec<f64>) -> f64 {
     for (place, clients) in clients.into_iter().enumerate() {
         tell(clients, place);
     }
-    let (stop, latencies) = probe(clients[0]);
+    let probe = Probe::start(clients[0]);
     thread::sleep(QUIET);
     let begun = Instant::now();
     let linked = servers[0]
@@ -81,11 +80,10 @@ fn repair(quiet: &mut Vec<f64>, busy: &mut Vec<f64>) -> f64 {
     linked.expect("it runs");
     let ends: Vec<Instant> = reports.iter().take(2).collect();
     let end = ends.into_iter().max().expect("there are two");
-    drop(stop);
-    for (start, latency) in latencies.join().expect("it does not panic") {
-        match start {
-            start if start < begun => quiet.push(latency),
-            start if start < end => busy.push(latency),
+    for Latency { due, microseconds } in probe.stop() {
+        match due {
+            due if due < begun => quiet.push(microseconds),
+            due if due < end => busy.push(microseconds),
             _ => {}
         }
     }
@@ -106,9 +104,9 @@ impl Host {
         let (sender, remote) = mpsc::channel();
         let thread = thread::spawn(move || {
             if name == "A" {
-                pin(Place::First);
+                pin(Core::First);
             } else {
-                pin(Place::Last);
+                pin(Core::Last);
                 step_back();
             }
             let name = ServerName::parse(name.as_bytes()).expect("a name");
@@ -165,44 +163,6 @@ fn tell(server: SocketAddr, place: usize) {
     reader.join().expect("it does not panic");
 }
 
-/// A client that says where it is, again and again, until the sender is dropped. For each time: when it was due, and how many
-/// microseconds after that it was answered.
-fn probe(server: SocketAddr) -> (Sender<()>, JoinHandle<Vec<(Instant, f64)>>) {
-    let (stop, stopped) = mpsc::channel();
-    let mut stream = TcpStream::connect(server).expect("it listens");
-    stream.set_nodelay(true).expect("it is TCP");
-    let thread = thread::spawn(move || {
-        pin(Place::Last);
-        let (mut times, mut answer) = (Vec::new(), vec![0; 4096]);
-        let mut due = Instant::now();
-        for number in 0.. {
-            if is_over(&stopped) {
-                break;
-            }
-            let now = Instant::now();
-            if now < due {
-                thread::sleep(due - now);
-                // That the system wakes us late is not the server's fault; that it answered the last one late is.
-                due = Instant::now();
-            }
-            let line = format!("IAMAT probe +34.068930-118.445127 1520023934.{number:09}\n");
-            stream.write_all(line.as_bytes()).expect("it reads");
-            let mut count = 0;
-            while !answer[..count].ends_with(b"\n") {
-                count += stream.read(&mut answer[count..]).expect("an answer");
-            }
-            times.push((due, due.elapsed().as_secs_f64() * 1e6));
-            due += EVERY;
-        }
-        times
-    });
-    (stop, thread)
-}
-
-fn is_over(stopped: &Receiver<()>) -> bool {
-    stopped.try_recv() == Err(mpsc::TryRecvError::Disconnected)
-}
-
 /// Two loops with a connection: each sends the reports that it has, as a repair does, and takes in those of the other. In
 /// seconds, until both have all.
 fn send_only() -> f64 {
@@ -213,7 +173,7 @@ fn send_only() -> f64 {
         let listener = (place == 0).then(|| listener.try_clone().expect("descriptors"));
         let told = told.clone();
         thread::spawn(move || {
-            pin(if place == 0 { Place::First } else { Place::Last });
+            pin(if place == 0 { Core::First } else { Core::Last });
             let node = Node::new(ServerName::parse(b"A").expect("a name"), 7);
             let mut event_loop =
                 EventLoop::new(Heap { node, effects: Effects::new(), place }, Instant::now(), SystemTime::now());
@@ -314,33 +274,6 @@ impl Protocol<Heap> for Bare {
     }
 }
 
-/// A core.
-enum Place {
-    First,
-    Last,
-}
-
-/// Keeps this thread on a core, if the system lets it.
-fn pin(place: Place) {
-    let cores = core_affinity::get_core_ids().unwrap_or_default();
-    let core = match place {
-        Place::First => cores.first(),
-        Place::Last => cores.last(),
-    };
-    if let Some(core) = core {
-        core_affinity::set_for_current(*core);
-    }
-}
-
-/// Lets others on this core go before this thread, if the system has the means.
-fn step_back() {
-    let thread = std::fs::read_link("/proc/thread-self").ok();
-    if let Some(thread) = thread.as_ref().and_then(|path| path.file_name()) {
-        let chrt = Command::new("chrt").args(["--idle", "--pid", "0"]).arg(thread).stdout(Stdio::null()).status();
-        drop(chrt);
-    }
-}
-
 fn topology(clients: [SocketAddr; 2], peers: [SocketAddr; 2]) -> Topology {
     let text = format!(
         r#"{{ "herd": "bench", "links": [["A", "B"]], "servers": {{
@@ -351,19 +284,6 @@ fn topology(clients: [SocketAddr; 2], peers: [SocketAddr; 2]) -> Topology {
     Topology::parse(text).expect("a topology")
 }
 
-fn bind() -> TcpListener {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port")
-}
-
-fn address(listener: &TcpListener) -> SocketAddr {
-    listener.local_addr().expect("it is bound")
-}
-
-fn spread(values: &mut [f64]) -> String {
-    values.sort_by(f64::total_cmp);
-    format!("{:.2} ({:.2} to {:.2})", values[values.len() / 2], values[0], values[values.len() - 1])
-}
-
 /// How many reports each side has that the other has not.
 const REPORTS: usize = 100_000;
 
@@ -371,9 +291,6 @@ const ROUNDS: usize = 25;
 
 /// What a repair sends in a turn.
 const SLICE: usize = Repair::SLICE;
-
-/// How often a client says where it is.
-const EVERY: Duration = Duration::from_millis(1);
 
 /// How long it is watched before the repair begins.
 const QUIET: Duration = Duration::from_millis(500);

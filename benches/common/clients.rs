@@ -5,12 +5,12 @@
 
 use std::fmt;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::sync::{LazyLock, mpsc};
+use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc;
 use std::thread::JoinHandle;
 
-use core_affinity::CoreId;
-
+use super::cores::{Core, pin};
+use super::loopback;
 use super::pairs::{Contestant, Thread};
 
 /// How many clients, and how many messages each has under way.
@@ -63,14 +63,14 @@ impl Clients {
     pub(crate) fn connect(case: Case, talk: Talk, serve: Serve) -> Self {
         // Two for each connection, of both servers at once.
         rlimit::increase_nofile_limit(DESCRIPTORS).expect("a limit");
-        pin(Core::Clients);
-        let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).expect("a free port");
-        let address = listener.local_addr().expect("it is bound");
+        pin(Core::First);
+        let listener = loopback::bind();
+        let address = loopback::address(&listener);
         let server = std::thread::Builder::new().name("server".to_owned());
         let (tell, thread) = mpsc::channel();
         let server = server
             .spawn(move || {
-                pin(Core::Server);
+                pin(Core::Last);
                 tell.send(Thread::current()).expect("somebody waits for it");
                 serve(listener);
             })
@@ -118,24 +118,6 @@ impl Drop for Clients {
         self.server.take().expect("joined once").join().expect("the server has ended in good order");
     }
 }
-
-/// Whose core.
-pub(crate) enum Core {
-    Clients,
-    Server,
-}
-
-/// Where the system does not let us, we go where it puts us.
-pub(crate) fn pin(core: Core) {
-    let core = match core {
-        Core::Clients => CORES.first(),
-        Core::Server => CORES.last(),
-    };
-    core.copied().map(core_affinity::set_for_current);
-}
-
-/// Asked once, by a thread that is not pinned yet.
-static CORES: LazyLock<Vec<CoreId>> = LazyLock::new(|| core_affinity::get_core_ids().unwrap_or_default());
 
 /// Enough for the largest case.
 const DESCRIPTORS: u64 = 5_000;

@@ -150,7 +150,7 @@ impl Thread {
     }
 
     /// Nanoseconds on a core, and nanoseconds that it could have run and waited for one.
-    fn times(&self) -> Option<[u64; 2]> {
+    pub(crate) fn times(&self) -> Option<[u64; 2]> {
         let text = fs::read_to_string(self.statistics.as_ref()?).ok()?;
         let mut numbers = text.split_ascii_whitespace().map_while(|number| number.parse().ok());
         Some([numbers.next()?, numbers.next()?])

@@ -16,7 +16,7 @@ use proxy_herd::streams::{Event, Handle};
 use tokio::runtime::Runtime;
 use tokio::task::LocalSet;
 
-use super::common::clients::{Core, pin};
+use super::common::cores::{Core, pin};
 use super::common::pairs::{Comparison, Contestant, Thread, compare};
 use super::{Table, Wanted};
 
@@ -171,7 +171,7 @@ type Measure = fn() -> Comparison;
 type Work = Pin<Box<dyn Future<Output = ()>>>;
 
 fn versus_tokio(on_tokio: fn(TokioTasks) -> Work, on_ours: fn(Handle<usize>) -> Work) -> Comparison {
-    pin(Core::Server);
+    pin(Core::Last);
     let mut tokio = running::<Tokio>(on_tokio);
     compare(&mut tokio, &mut running::<Ours>(on_ours))
 }
@@ -185,7 +185,7 @@ fn running<R: Runner>(work: fn(R::Executor) -> Work) -> Working<impl FnMut()> {
 }
 
 fn versus_call_soon() -> Comparison {
-    pin(Core::Server);
+    pin(Core::Last);
     let (mut called, mut asked) = (Ours::new(), Ours::new());
     let mut callbacks = working(move || {
         called.event_loop.enter(|event_loop, calls| {

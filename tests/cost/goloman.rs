@@ -10,9 +10,13 @@ use proxy_herd::server::{Provider, Servers, Style};
 
 /// About to listen for clients on `address`.
 pub(crate) fn goloman(style: Style, address: SocketAddr) -> EventLoop<Servers> {
+    goloman_with(Provider::embedded().expect("random numbers"), style, address)
+}
+
+/// The same, with these places.
+pub(crate) fn goloman_with(places: Provider, style: Style, address: SocketAddr) -> EventLoop<Servers> {
     let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let topology = Topology::parse(TOPOLOGY).expect("a topology").with_addresses(|_| (address, anywhere));
-    let places = Provider::embedded().expect("random numbers");
     let servers = Servers::new(&topology, &[name()], places, SEED).with_style(style);
     let mut event_loop = EventLoop::new(servers, Instant::now(), SystemTime::now());
     event_loop.enter(|event_loop, servers| servers.start(event_loop));
