@@ -14,7 +14,7 @@ use std::error::Error;
 use std::fmt;
 use std::ops::Range;
 
-use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -56,11 +56,11 @@ impl Answer {
     /// # Errors
     /// What the body lacks to be an answer.
     pub fn read(body: Vec<u8>) -> Result<Self, Nonsense> {
-        let text = squeezed(&String::from_utf8(body).map_err(|_| Nonsense::NotText)?);
+        let text = squeezed(String::from_utf8(body).map_err(|_| Nonsense::NotText)?);
         let mut deserializer = serde_json::Deserializer::from_str(&text);
-        let Members { status, error_message, results } = deserializer.deserialize_map(MembersVisitor)?;
+        let Members { status, error_message, results } = deserializer.deserialize_map(MembersVisitor(&text))?;
         deserializer.end()?;
-        let results = results.map_or(Ok(Results::default()), |array| Results::find(array, &text))?;
+        let results = results.unwrap_or_default();
         let error_message = error_message.and_then(|value| serde_json::from_str(value.get()).ok()).unwrap_or_default();
         Ok(Self { status, error_message, results, text })
     }
@@ -146,13 +146,6 @@ impl From<serde_json::Error> for Nonsense {
 }
 
 impl Results {
-    /// Finds the results in `array`, which is a piece of `text`.
-    fn find(array: &RawValue, text: &str) -> Result<Self, Nonsense> {
-        let Range { start, end } = range(array, text);
-        let visitor = ResultsVisitor { text, inside: start + 1..end - 1 };
-        Ok(serde_json::Deserializer::from_str(array.get()).deserialize_seq(visitor)?)
-    }
-
     /// What to leave out so that `bound` results stay.
     fn cut(&self, bound: usize) -> Range<usize> {
         match bound.checked_sub(1) {
@@ -166,12 +159,13 @@ impl Results {
 struct Members<'text> {
     status: String,
     error_message: Option<&'text RawValue>,
-    results: Option<&'text RawValue>,
+    results: Option<Results>,
 }
 
-struct MembersVisitor;
+/// Reads a text.
+struct MembersVisitor<'text>(&'text str);
 
-impl<'text> Visitor<'text> for MembersVisitor {
+impl<'text> Visitor<'text> for MembersVisitor<'text> {
     type Value = Members<'text>;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -183,7 +177,7 @@ impl<'text> Visitor<'text> for MembersVisitor {
         while let Some(key) = members.next_key::<String>()? {
             let repeated = match key.as_str() {
                 "status" => status.replace(members.next_value()?).is_some(),
-                "results" => results.replace(members.next_value()?).is_some(),
+                "results" => results.replace(members.next_value_seed(ResultsVisitor(self.0))?).is_some(),
                 // Whatever it is, and however often: nothing hangs on it.
                 "error_message" => error_message.replace(members.next_value()?).is_some_and(|_: &RawValue| false),
                 _ => members.next_value::<IgnoredAny>().map(|_| false)?,
@@ -197,10 +191,15 @@ impl<'text> Visitor<'text> for MembersVisitor {
     }
 }
 
-/// Finds where the elements of an array end in `text`.
-struct ResultsVisitor<'text> {
-    text: &'text str,
-    inside: Range<usize>,
+/// Finds where the elements of an array end in a text.
+struct ResultsVisitor<'text>(&'text str);
+
+impl<'text> DeserializeSeed<'text> for ResultsVisitor<'text> {
+    type Value = Results;
+
+    fn deserialize<D: Deserializer<'text>>(self, deserializer: D) -> Result<Results, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
 }
 
 impl<'text> Visitor<'text> for ResultsVisitor<'text> {
@@ -211,13 +210,20 @@ impl<'text> Visitor<'text> for ResultsVisitor<'text> {
     }
 
     fn visit_seq<A: SeqAccess<'text>>(self, mut elements: A) -> Result<Results, A::Error> {
+        let Self(text) = self;
         let mut results = Results::default();
         while let Some(element) = elements.next_element::<&RawValue>()? {
-            results.inside = self.inside.clone();
-            results.end = range(element, self.text).end;
-            if results.ends.len() < Answer::RESULTS_LIMIT {
-                results.ends.push(results.end);
+            let Range { start, end } = range(element, text);
+            if results.ends.is_empty() {
+                results.inside.start = text[..start].trim_end().len();
             }
+            if results.ends.len() < Answer::RESULTS_LIMIT {
+                results.ends.push(end);
+            }
+            results.end = end;
+        }
+        if !results.ends.is_empty() {
+            results.inside.end = text.len() - text[results.end..].trim_start().len();
         }
         Ok(results)
     }
@@ -230,10 +236,13 @@ fn range(value: &RawValue, text: &str) -> Range<usize> {
 }
 
 /// The text without its empty lines, of which the first may be one, and without newlines at its end.
-fn squeezed(text: &str) -> String {
-    let mut squeezed: String = text.split_inclusive('\n').filter(|line| !matches!(*line, "\n" | "\r\n")).collect();
-    squeezed.truncate(squeezed.trim_end_matches(['\r', '\n']).len());
-    squeezed
+fn squeezed(mut text: String) -> String {
+    text.truncate(text.trim_end_matches(['\r', '\n']).len());
+    // As it is nearly always: then it is not copied.
+    if !text.starts_with(['\r', '\n']) && !text.contains("\n\n") && !text.contains("\n\r\n") {
+        return text;
+    }
+    text.split_inclusive('\n').filter(|line| !matches!(*line, "\n" | "\r\n")).collect()
 }
 
 #[cfg(test)]
