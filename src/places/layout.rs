@@ -16,7 +16,7 @@ pub fn write(value: &Value) -> String {
     out
 }
 
-fn write_value(value: &Value, indent: usize, out: &mut String) {
+fn write_value(value: &Value, level: usize, out: &mut String) {
     match value {
         Value::Null => out.push_str("null"),
         Value::Bool(flag) => out.push_str(if *flag { "true" } else { "false" }),
@@ -24,15 +24,13 @@ fn write_value(value: &Value, indent: usize, out: &mut String) {
         Value::String(text) => write_text(text, out),
         Value::Array(elements) => match on_one_line(elements) {
             Some(line) => out.push_str(&line),
-            None => {
-                write_lines(['[', ']'], indent, out, elements, |element, out| write_value(element, indent + STEP, out))
-            }
+            None => write_lines(['[', ']'], level, out, elements, |element, out| write_value(element, level + 1, out)),
         },
         Value::Object(members) if members.is_empty() => out.push_str("{}"),
-        Value::Object(members) => write_lines(['{', '}'], indent, out, members, |(key, value), out| {
+        Value::Object(members) => write_lines(['{', '}'], level, out, members, |(key, value), out| {
             write_text(key, out);
             out.push_str(" : ");
-            write_value(value, indent + STEP, out);
+            write_value(value, level + 1, out);
         }),
     }
 }
@@ -40,7 +38,7 @@ fn write_value(value: &Value, indent: usize, out: &mut String) {
 /// Items on lines of their own, between brackets.
 fn write_lines<Item>(
     [open, close]: [char; 2],
-    indent: usize,
+    level: usize,
     out: &mut String,
     items: impl IntoIterator<Item = Item>,
     mut write: impl FnMut(Item, &mut String),
@@ -48,17 +46,17 @@ fn write_lines<Item>(
     let mut before = open;
     for item in items {
         out.push(before);
-        new_line(indent + STEP, out);
+        new_line(level + 1, out);
         write(item, out);
         before = ',';
     }
-    new_line(indent, out);
+    new_line(level, out);
     out.push(close);
 }
 
-fn new_line(indent: usize, out: &mut String) {
+fn new_line(level: usize, out: &mut String) {
     out.push('\n');
-    out.extend(std::iter::repeat_n(' ', indent));
+    out.extend(std::iter::repeat_n(INDENT, level));
 }
 
 /// The array as one line, if it may be one.
@@ -85,24 +83,28 @@ fn on_one_line(elements: &[Value]) -> Option<String> {
 
 fn write_text(text: &str, out: &mut String) {
     out.push('"');
-    for character in text.chars() {
-        match character {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '<' | '>' | '\0'..='\x1f' => out.push_str(&format!("\\u{:04x}", u32::from(character))),
-            _ => out.push(character),
+    let mut rest = text;
+    // What stands for itself is copied as a whole. All others are ASCII, so none is cut in two.
+    while let Some(at) = rest.bytes().position(|byte| matches!(byte, b'"' | b'\\' | b'<' | b'>' | 0..=0x1f)) {
+        out.push_str(&rest[..at]);
+        match rest.as_bytes()[at] {
+            b'"' => out.push_str("\\\""),
+            b'\\' => out.push_str("\\\\"),
+            b'\n' => out.push_str("\\n"),
+            b'\r' => out.push_str("\\r"),
+            b'\t' => out.push_str("\\t"),
+            byte => out.push_str(&format!("\\u{byte:04x}")),
         }
+        rest = &rest[at + 1..];
     }
+    out.push_str(rest);
     out.push('"');
 }
 
 /// From this length on, in bytes, an array takes a line for each element.
 const LINE: usize = 74;
 
-const STEP: usize = 3;
+const INDENT: &str = "   ";
 
 #[cfg(test)]
 mod tests {
