@@ -82,9 +82,11 @@ impl Errands {
         self.idle.pop()
     }
 
-    /// Keeps a connection for the next question.
+    /// Keeps a connection for the next question, if it is still there.
     pub(super) fn keep(&mut self, id: ConnId) {
-        self.idle.push(id);
+        if self.connections.contains_key(&id) {
+            self.idle.push(id);
+        }
     }
 
     /// All that are kept, which are then to be over.

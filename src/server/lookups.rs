@@ -4,6 +4,7 @@
 //!   it, and who waits, `inquiries`.
 //! - An answer that says that this API is not for the key's project answers nobody, if there is another API: its question is
 //!   asked there, and so are all from then on.
+//! - An answer is read some time after it has come, one in a turn of the loop: reading takes its time, and many may come at once.
 //! - A connection on which something comes unasked is dropped, lest it be taken for an answer.
 //! - Whatever goes wrong, the client gets Google-shaped JSON; what exactly went wrong is for the log. The key is in neither.
 //! - Where a client is, only the log's line of the question says, which `-q` turns off; that of the outcome names the question by
@@ -13,6 +14,7 @@
 
 mod outcome;
 
+use std::collections::VecDeque;
 use std::iter;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -45,9 +47,19 @@ pub(super) struct Lookups {
     fallback: Option<Arc<Upstream>>,
     inquiries: Inquiries,
     errands: Errands,
+    /// What has come and was not read: at most one response for each connection, which is asked nothing before it is read.
+    unread: VecDeque<Unread>,
     allowance: Allowance,
     /// When it is looked at again what may be asked, if questions are held back.
     alarm: Option<(Instant, CallId)>,
+}
+
+/// A response that was not read.
+struct Unread {
+    id: ConnId,
+    question: Question,
+    response: Response,
+    upstream: Arc<Upstream>,
 }
 
 /// What becomes of a connection on which something has come.
@@ -55,7 +67,7 @@ pub(super) struct Lookups {
 pub(super) enum Heard {
     /// The answer goes on.
     Part,
-    /// It was the end of the answer, and the connection is kept. It may have its next question already.
+    /// It was the end of the answer, and the connection is kept.
     Kept,
     /// It was the end of the answer, and the connection is to be closed.
     Last,
@@ -77,6 +89,7 @@ impl Lookups {
             fallback: None,
             inquiries: Inquiries::default(),
             errands: Errands::default(),
+            unread: VecDeque::new(),
             allowance: Allowance::new(rate, dice),
             alarm: None,
         }
@@ -248,8 +261,11 @@ impl Lookups {
         self.inquiries.set_deadline(&question, end);
     }
 
-    /// A question has taken too long.
+    /// A question has taken too long, if its answer is not about to be read.
     fn give_up(&mut self, event_loop: &mut Loop<'_, Servers>, question: &Question) {
+        if self.unread.iter().any(|unread| unread.question == *question) {
+            return self.expire(event_loop, question.clone());
+        }
         let Some(id) = self.errands.take_back(question) else {
             let detail = format!("it could not be asked within {LOOKUP_TIME:?}");
             return self.fail(event_loop, question, TOO_MANY_WAIT, &detail);
@@ -296,14 +312,9 @@ impl Lookups {
         match said {
             Said::Part => Heard::Part,
             Said::Answer(question, response, upstream) => {
-                let keep_alive = response.keep_alive;
-                self.responded(event_loop, &upstream, question, response);
-                let keep_alive = keep_alive && self.upstream.as_ref().is_some_and(|now| Arc::ptr_eq(now, &upstream));
-                if keep_alive {
-                    self.errands.keep(id);
-                }
-                self.pump(event_loop);
-                if keep_alive { Heard::Kept } else { Heard::Last }
+                let heard = if response.keep_alive { Heard::Kept } else { Heard::Last };
+                self.put_off(event_loop, Unread { id, question, response, upstream });
+                heard
             }
             Said::Garbage(question, error) => {
                 let message = "Places gave an answer that is cut short or malformed.";
@@ -317,14 +328,38 @@ impl Lookups {
         }
     }
 
+    /// A response waits for its turn to be read.
+    fn put_off(&mut self, event_loop: &mut Loop<'_, Servers>, unread: Unread) {
+        self.unread.push_back(unread);
+        if self.unread.len() == 1 {
+            read_soon(event_loop);
+        }
+    }
+
+    /// Reads the response that has waited longest, and has the next one read in the next turn.
+    fn read(&mut self, event_loop: &mut Loop<'_, Servers>) {
+        let Unread { id, question, response, upstream } = self.unread.pop_front().expect("one was put off");
+        let keep_alive = response.keep_alive;
+        self.responded(event_loop, question, Outcome::of(response, &upstream), &upstream);
+        if keep_alive && self.is_asked(&upstream) {
+            self.errands.keep(id);
+        } else if let Some(mut transport) = event_loop.transport(id) {
+            transport.close();
+        }
+        self.pump(event_loop);
+        if !self.unread.is_empty() {
+            read_soon(event_loop);
+        }
+    }
+
     fn responded(
         &mut self,
         event_loop: &mut Loop<'_, Servers>,
-        upstream: &Arc<Upstream>,
         question: Question,
-        response: Response,
+        outcome: Outcome,
+        upstream: &Arc<Upstream>,
     ) {
-        let Outcome { answer, detail, is_closed, is_too_much, retry_after } = Outcome::of(response, upstream);
+        let Outcome { answer, detail, is_closed, is_too_much, retry_after } = outcome;
         let (now, wall) = (event_loop.now(), event_loop.wall_clock());
         if is_too_much && let Some(pause) = self.allowance.told_off(now, wall, retry_after) {
             log::warn!(target: TARGET, "Places has had too many questions: it is asked nothing for {pause:.1?}");
@@ -338,9 +373,14 @@ impl Lookups {
         self.answer_all(event_loop, &question, answer, &detail);
     }
 
+    /// Whether questions go to this upstream.
+    fn is_asked(&self, upstream: &Arc<Upstream>) -> bool {
+        self.upstream.as_ref().is_some_and(|asked| Arc::ptr_eq(asked, upstream))
+    }
+
     /// This upstream is not for the key's project. Whether another one is asked from now on, or already.
     fn turn_from(&mut self, event_loop: &mut Loop<'_, Servers>, closed: &Arc<Upstream>) -> bool {
-        if self.upstream.as_ref().is_some_and(|now| !Arc::ptr_eq(now, closed)) {
+        if !self.is_asked(closed) {
             return true;
         }
         let Some(open) = self.fallback.take() else { return false };
@@ -356,6 +396,10 @@ impl Lookups {
     }
 }
 
+fn read_soon(event_loop: &mut Loop<'_, Servers>) {
+    event_loop.call_soon(|event_loop, servers: &mut Servers| servers.lookups.read(event_loop));
+}
+
 /// Whose lines in the log are no server's, but about a connection to Places.
 const TARGET: &str = "proxy_herd::server::lookup";
 
@@ -366,115 +410,4 @@ const TOO_MANY_WAIT: &str = "Too many questions are waiting for Places. Ask agai
 const STATUS_SHOWN: usize = 64;
 
 #[cfg(test)]
-mod tests {
-    use std::io;
-    use std::net::SocketAddr;
-    use std::time::SystemTime;
-
-    use super::*;
-    use crate::event_loop::{Endpoints, EventLoop, Request};
-    use crate::herd::topology::{Places, Topology, Url};
-    use crate::places::key::Key;
-
-    /// A herd of one and its client, which has said where it is and asked what is near.
-    struct Scene {
-        event_loop: EventLoop<Servers>,
-        client: ConnId,
-    }
-
-    impl Scene {
-        fn new() -> Self {
-            let topology = Topology::built_in();
-            let url = Url::parse("http://127.0.0.1:9999").expect("a URL");
-            let places = Places { url: Some(url), ..Places::default() };
-            let provider = Provider::google(&places, Key::new("k").expect("a key")).expect("no TLS is needed");
-            let servers = Servers::new(&topology, &[topology.servers()[0].name.clone()], provider, 7);
-            let mut event_loop = EventLoop::new(servers, Instant::now(), SystemTime::UNIX_EPOCH);
-            event_loop.enter(|event_loop, servers| servers.start(event_loop));
-            let Some(Request::Listen { listener: door, .. }) = event_loop.poll_request() else {
-                panic!("clients come first")
-            };
-            while event_loop.poll_request().is_some() {}
-            let client = event_loop.accepted(door, endpoints()).expect("it may come in");
-            event_loop.received(client, b"IAMAT a +1+1 5\nWHATSAT a 1 1\n");
-            Self { event_loop, client }
-        }
-
-        /// Places is dialled, and there.
-        fn places(&mut self) -> ConnId {
-            let places = std::iter::from_fn(|| self.event_loop.poll_request()).find_map(connects);
-            let places = places.expect("Places is dialled");
-            assert!(self.event_loop.connected(places, endpoints()));
-            places
-        }
-
-        fn turn(&mut self) {
-            self.event_loop.advance(Instant::now(), SystemTime::UNIX_EPOCH);
-        }
-
-        /// What waits to be sent on a connection is taken.
-        fn sent(&mut self, id: ConnId) -> String {
-            let pending = String::from_utf8_lossy(self.event_loop.pending(id)).into_owned();
-            self.event_loop.sent(id, pending.len());
-            pending
-        }
-    }
-
-    /// Whom a request dials for, if it does.
-    fn connects(request: Request) -> Option<ConnId> {
-        if let Request::Connect { id, .. } = request { Some(id) } else { None }
-    }
-
-    fn endpoints() -> Endpoints {
-        let address = SocketAddr::from(([127, 0, 0, 1], 1));
-        Endpoints::new(address, address)
-    }
-
-    const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{\"status\":\"OK\"}";
-
-    #[test]
-    fn an_answer_to_a_session_that_is_lost_before_it_looks_is_forgotten() {
-        let mut scene = Scene::new();
-        let places = scene.places();
-        scene.event_loop.received(places, ANSWER);
-        scene.event_loop.lost(scene.client, io::ErrorKind::ConnectionReset.into());
-        scene.turn();
-        assert!(scene.event_loop.state().lookups.inquiries.holds_nothing());
-    }
-
-    #[test]
-    fn what_nobody_waits_for_any_more_is_not_asked_again() {
-        let mut scene = Scene::new();
-        let places = scene.places();
-        assert!(scene.sent(places).starts_with("GET "));
-        scene.event_loop.lost(scene.client, io::ErrorKind::ConnectionReset.into());
-        scene.turn();
-        let body =
-            r#"{"error_message":"This API project is not authorized to use this API.","status":"REQUEST_DENIED"}"#;
-        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
-        scene.event_loop.received(places, answer.as_bytes());
-        scene.turn();
-        assert!(scene.event_loop.state().lookups.inquiries.holds_nothing());
-        assert_eq!(std::iter::from_fn(|| scene.event_loop.poll_request()).find_map(connects), None);
-    }
-
-    #[test]
-    fn what_comes_before_the_next_request_is_sent_is_not_its_answer() {
-        let mut scene = Scene::new();
-        let kept = scene.places();
-        assert!(scene.sent(kept).contains("radius=1000"));
-        scene.event_loop.received(kept, ANSWER);
-        scene.turn();
-        assert!(scene.sent(scene.client).ends_with("\"OK\"}\n\n"));
-        // The question is the kept connection's, but nothing was written.
-        scene.event_loop.received(scene.client, b"WHATSAT a 2 1\n");
-        scene.event_loop.received(kept, ANSWER);
-        scene.turn();
-        assert_eq!(scene.sent(scene.client), "");
-        let other = scene.places();
-        assert!(scene.sent(other).contains("radius=2000"), "it is asked again");
-        scene.event_loop.received(other, ANSWER);
-        scene.turn();
-        assert!(scene.sent(scene.client).ends_with("\"OK\"}\n\n"));
-    }
-}
+mod tests;
