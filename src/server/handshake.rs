@@ -45,7 +45,7 @@ pub(super) fn fault(error: &Error) -> String {
 }
 
 /// What TLS says, which the streams share.
-fn of_tls(error: &io::Error) -> Option<&Error> {
+pub(super) fn of_tls(error: &io::Error) -> Option<&Error> {
     let inner = error.get_ref()?;
     inner.downcast_ref::<Arc<io::Error>>().map_or_else(|| inner.downcast_ref(), |shared| of_tls(shared))
 }

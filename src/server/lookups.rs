@@ -8,11 +8,12 @@
 //! - A connection on which something comes unasked is dropped, lest it be taken for an answer.
 //! - Whatever goes wrong, the client gets Google-shaped JSON; what exactly went wrong is for the log. The key is in neither.
 //! - Where a client is, only the log's line of the question says, which `-q` turns off; that of the outcome names the question by
-//!   the client's reply that waits for it.
+//!   the client's reply that waits for it. What Places says of itself may be anything: `-q` turns that off, too.
 //!
 //! What a response means is in `outcome`. How bytes come and go, and how long a connection is kept, is the style's: `lookup`.
 
 mod outcome;
+mod unreached;
 
 use std::collections::VecDeque;
 use std::iter;
@@ -35,6 +36,7 @@ use crate::herd::position::Position;
 use crate::herd::topology::Rate;
 use crate::places::answer::Answer;
 use crate::places::question::Question;
+use crate::wire::escaped::Escaped;
 use crate::wire::http_response::Response;
 
 /// All questions and connections of the process.
@@ -185,7 +187,7 @@ impl Lookups {
         match self.errands.lose(lost.id) {
             Some(Orphan::AskAgain(question)) => self.ask_again(event_loop, question),
             Some(Orphan::Unanswered(question)) => {
-                let detail = lost.why.map_or_else(|| "the connection ended".to_owned(), |error| error.to_string());
+                let detail = unreached::reason(lost.why.as_ref());
                 self.fail(event_loop, &question, "Places could not be reached.", &detail);
             }
             None => {}
@@ -228,11 +230,14 @@ impl Lookups {
     /// Nothing may be asked before `until`: questions that are due by then, or soon after, are answered so, the others wait.
     fn hold_back(&mut self, event_loop: &mut Loop<'_, Servers>, until: Instant, why: Why) {
         let (message, detail) = match why {
-            Why::PerSecond => (TOO_MANY_WAIT.to_owned(), "places.rate.per_second"),
-            Why::PerDay => ("No more questions are asked of Places today (UTC).".to_owned(), "places.rate.per_day"),
+            Why::PerSecond => (TOO_MANY_WAIT.to_owned(), "as its turn by places.rate.per_second would be too late"),
+            Why::PerDay => {
+                let message = "No more questions are asked of Places today (UTC).";
+                (message.to_owned(), "as places.rate.per_day is used up")
+            }
             Why::ToldOff => {
                 let seconds = (until - event_loop.now()).as_secs_f64().ceil();
-                (format!("Places has had too many questions. Ask again in {seconds} s."), "Places is left alone")
+                (format!("Places has had too many questions. Ask again in {seconds} s."), "as Places is left alone")
             }
         };
         for question in self.inquiries.take_due_before(until + LOOKUP_LEAST_TIME) {
@@ -370,6 +375,11 @@ impl Lookups {
         if answer.is_good() {
             self.allowance.went_well(now);
         }
+        let message = answer.error_message();
+        if !message.is_empty() {
+            let shown = &message.as_bytes()[..message.len().min(MESSAGE_SHOWN)];
+            log::debug!(target: TARGET, "{} says: {}", upstream.api(), Escaped(shown));
+        }
         self.answer_all(event_loop, &question, answer, &detail);
     }
 
@@ -408,6 +418,9 @@ const TOO_MANY_WAIT: &str = "Too many questions are waiting for Places. Ask agai
 
 /// The longest status that is logged, in bytes.
 const STATUS_SHOWN: usize = 64;
+
+/// How much of a message of Places is logged, in bytes.
+const MESSAGE_SHOWN: usize = 512;
 
 #[cfg(test)]
 mod tests;

@@ -42,7 +42,7 @@ fn check(expected: &str, scene: impl Fn(&mut Simulated, &str) -> String) {
 #[track_caller]
 pub(crate) fn check_line(line: &Logged) {
     assert_no_key(&line.text);
-    let of_talk = [" < ", " > ", " asks Places "].iter().any(|sign| line.text.contains(sign));
+    let of_talk = [" < ", " > ", " asks Places ", " says: "].iter().any(|sign| line.text.contains(sign));
     if line.level <= Level::Info || !of_talk {
         assert_no_position(&line.text);
     }

@@ -19,53 +19,45 @@ fn places() -> SocketAddr {
     ([127, 0, 0, 1], 9_999).into()
 }
 
-/// One question to a Places that behaves like this, if it is there; what the client hears.
-fn ask(behaviour: Option<Behaviour>) -> Vec<u8> {
+/// One question to a Places that behaves like this, and its answer.
+fn ask(behaviour: Behaviour) {
     let mut world = Simulated::new(Topology::built_in(), &upstream::provider(places()), 7, Weather::default());
-    if let Some(behaviour) = behaviour {
-        let host = world.host("Welsh");
-        world.sim.enter(host, |event_loop, _| upstream::listen(event_loop, places(), behaviour));
-    }
+    let host = world.host("Welsh");
+    world.sim.enter(host, |event_loop, _| upstream::listen(event_loop, places(), behaviour));
     let client = world.connect("Goloman");
     world.send(client, b"IAMAT a +1+1 5\nWHATSAT a 1 2\n");
     world.until("an answer", |world| world.heard(client).0.ends_with(b"}\n\n"));
-    std::mem::take(world.heard(client).0)
+}
+
+/// An answer of the legacy API that nobody gets places from.
+fn failure(status: &str, message: &str) -> Behaviour {
+    let json = serde_json::json!({ "error_message": message, "status": status }).to_string();
+    Behaviour::bytes(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{json}", json.len()))
 }
 
 #[test]
-fn the_key_is_in_no_log_and_no_answer_whatever_places_does() {
-    let json = "{\"status\":\"OK\"}";
-    let answers = [
-        format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{json}", json.len()),
-        "HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n".to_owned(),
-        "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{".to_owned(),
-        "no HTTP\r\n\r\n".to_owned(),
-        String::new(),
-    ];
-    let late = Behaviour::good(1, Duration::from_secs(60));
-    let behaviours = answers.into_iter().map(|bytes| Some(Behaviour::bytes(bytes))).chain([None, Some(late)]);
-    for behaviour in behaviours {
-        let mut heard = Vec::new();
-        let lines = logged(|| heard = ask(behaviour));
-        assert!(lines.iter().any(|line| line.text.contains("places for its reply 0: ")), "the outcome is logged");
-        let heard = String::from_utf8(heard).expect("text");
-        for text in lines.iter().map(|line| &line.text).chain([&heard]) {
-            assert!(!text.contains("canary") && !text.contains("key=") && !text.contains("/maps/"), "{text}");
-        }
-    }
-    let debug = format!("{:?} {:#?}", upstream::provider(places()), upstream::provider(places()));
-    assert!(!debug.contains("canary"), "{debug}");
+fn why_places_refuses_is_told_with_what_to_look_at() {
+    let lines = logged(|| ask(failure("REQUEST_DENIED", "The provided API key is invalid.")));
+    let check = |level, expected: &str| {
+        let is_it = |line: &Logged| line.level == level && line.text.ends_with(expected);
+        assert!(lines.iter().any(is_it), "{expected:?} is not in {lines:#?}");
+    };
+    check(Level::Debug, " the legacy Places API says: The provided API key is invalid.");
+    check(
+        Level::Warn,
+        " gets no places for its reply 0: REQUEST_DENIED, as the legacy Places API says: look at the key, at its \
+         restrictions, and at what is enabled and billed in its project",
+    );
 }
 
 #[test]
 fn what_places_says_cannot_forge_or_flood_the_log() {
-    let json = format!("{{\"status\":\"OK\\nINFO Goloman forged {}\"}}", "x".repeat(1_000_000));
-    let bytes = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{json}", json.len());
-    let lines = logged(|| {
-        ask(Some(Behaviour::bytes(bytes)));
-    });
-    let outcome = lines.iter().find(|line| line.text.contains("gets no places")).expect("the outcome is logged");
-    assert!(!outcome.text.contains('\n') && outcome.text.len() < 300, "{} bytes", outcome.text.len());
+    let forged = format!("OK\nINFO Goloman forged \u{e9} {}", "x".repeat(500_000));
+    let lines = logged(|| ask(failure(&forged, &forged)));
+    for (what, longest) in [("gets no places", 300), (" says: OK\\nINFO Goloman forged \\xc3\\xa9 x", 600)] {
+        let line = lines.iter().find(|line| line.text.contains(what)).expect("it is logged");
+        assert!(!line.text.contains('\n') && line.text.len() < longest, "{} bytes", line.text.len());
+    }
 }
 
 /// Greets as a server of another herd.

@@ -3,8 +3,6 @@
 //! A status of HTTP counts only where there is no answer in the body, and where it says that there were too many questions.
 //! Whether another upstream is asked instead, and for how long nobody is, is decided elsewhere.
 
-use std::borrow::Cow;
-
 use crate::places::answer::Answer;
 use crate::server::trust::Upstream;
 use crate::wire::http_response::Response;
@@ -15,7 +13,7 @@ pub(super) struct Outcome {
     /// What those who asked are told.
     pub(super) answer: Answer,
     /// What the log says of an answer without places.
-    pub(super) detail: Cow<'static, str>,
+    pub(super) detail: String,
     /// The upstream is not for the key's project.
     pub(super) is_closed: bool,
     /// Places has had too many questions.
@@ -33,7 +31,7 @@ impl Outcome {
             Ok(answer) => Self {
                 is_closed: upstream.is_closed(&answer),
                 is_too_much: is_too_much || answer.status() == Answer::OVER_QUERY_LIMIT,
-                detail: "as Places says itself".into(),
+                detail: complaint(&answer, upstream),
                 retry_after,
                 answer,
             },
@@ -44,13 +42,25 @@ impl Outcome {
                     }
                     _ => Answer::unknown_error("Places gave an answer that makes no sense."),
                 },
-                detail: format!("HTTP {status}: {nonsense}").into(),
+                detail: format!("HTTP {status}: {nonsense}"),
                 is_closed: false,
                 is_too_much,
                 retry_after,
             },
         }
     }
+}
+
+/// What the log says of an answer without places: whose word it is, and what to look at.
+fn complaint(answer: &Answer, upstream: &Upstream) -> String {
+    let remedy = match answer.status() {
+        Answer::REQUEST_DENIED => {
+            ": look at the key, at its restrictions, and at what is enabled and billed in its project"
+        }
+        Answer::OVER_QUERY_LIMIT => ": look at the quotas of the key's project, or set places.rate",
+        _ => "",
+    };
+    format!("as {} says{remedy}", upstream.api())
 }
 
 /// RFC 6585, 4.
@@ -100,6 +110,22 @@ mod tests {
         check(503, Some(5), GOOD, ("OK", true));
         check(200, None, r#"{"status":"OVER_QUERY_LIMIT"}"#, ("OVER_QUERY_LIMIT", true));
         check(500, Some(5), r#"{"status":"OVER_QUERY_LIMIT"}"#, ("OVER_QUERY_LIMIT", true));
+    }
+
+    #[test]
+    fn the_log_says_what_to_look_at() {
+        let detail = |status: u16, body: &str| {
+            let Provider::Google(google) = upstream(topology::Provider::New) else { panic!("it is Google") };
+            let body = body.as_bytes().to_vec();
+            Outcome::of(Response { status, body, keep_alive: true, retry_after: None }, &google.upstream).detail
+        };
+        let said = |status| detail(200, &format!(r#"{{"error":{{"status":"{status}"}}}}"#));
+        let denied = ": look at the key, at its restrictions, and at what is enabled and billed in its project";
+        assert_eq!(said("PERMISSION_DENIED"), format!("as Places API (New) says{denied}"));
+        let quotas = ": look at the quotas of the key's project, or set places.rate";
+        assert_eq!(said("RESOURCE_EXHAUSTED"), format!("as Places API (New) says{quotas}"));
+        assert_eq!(said("INTERNAL"), "as Places API (New) says");
+        assert_eq!(detail(503, "<html>"), "HTTP 503: the answer is not JSON");
     }
 
     #[test]
