@@ -40,8 +40,8 @@ pub fn respond(gazetteer: &Gazetteer, request: &Request, usual: &Faults) -> Plan
     let (saying, api): (_, &dyn Api) = match (request.method.as_str(), path) {
         ("GET", LEGACY_PATH) => (faults.legacy, &Legacy(query)),
         ("POST", NEW_PATH) => (faults.new, &Newer(request)),
-        (_, LEGACY_PATH | NEW_PATH) => return truth(text(405, "")),
-        _ => return truth(text(404, "")),
+        (_, LEGACY_PATH | NEW_PATH) => return truth(text(405, &what_is_here())),
+        _ => return truth(text(404, &what_is_here())),
     };
     let reply = match saying {
         Saying::Truth => api.answer(gazetteer),
@@ -97,6 +97,11 @@ fn json(status: u16, text: String) -> Reply {
 fn text(status: u16, text: &str) -> Reply {
     let body = text.as_bytes().to_vec();
     Reply { status, content_type: "text/plain; charset=UTF-8", location: None, body }
+}
+
+/// For those who look elsewhere.
+fn what_is_here() -> String {
+    format!("here are GET {LEGACY_PATH} and POST {NEW_PATH}, also behind /faults/LIST\n")
 }
 
 /// What a front end says before any API was asked: a page for people.
@@ -166,6 +171,11 @@ mod tests {
         check("GET", "/", 404);
         check("GET", "/faults/status=503/", 404);
         check("GET", "/maps/api/place/nearbysearch/xml?key=k", 404);
+        let (_, told) = said(&ask("/", ""));
+        assert!(
+            told.ends_with(&format!("GET {LEGACY_PATH} and POST {NEW_PATH}, also behind /faults/LIST\n")),
+            "{told}"
+        );
         assert_eq!((refuse(431).status, refuse(431).end), (Some(431), End::Close));
     }
 
