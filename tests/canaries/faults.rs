@@ -5,7 +5,8 @@ use std::time::Duration;
 use proxy_herd::herd::topology::Provider;
 use proxy_herd::places::faults::Faults;
 
-use crate::stage::{Setting, Wire};
+use crate::stage::Setting;
+use crate::standin::Wire;
 
 /// The faults, as the table has them, so that a new one is played without anybody's doing; those with a number with a few, and
 /// some that go together.

@@ -20,6 +20,9 @@ mod servers;
 #[path = "../server/simulated.rs"]
 mod simulated;
 mod stage;
+#[expect(dead_code, reason = "made for other suites, too")]
+#[path = "../server/standin.rs"]
+mod standin;
 mod troubles;
 #[expect(dead_code, reason = "made for other suites, too")]
 #[path = "../server/upstream.rs"]

@@ -1,6 +1,5 @@
 //! Servers on the simulated network, in both styles, with clients, neighbours and a Places of every bad kind.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use log::Level;
@@ -16,7 +15,7 @@ use proxy_herd::server::limits::{
 
 use crate::records::{Logged, logged};
 use crate::simulated::Simulated;
-use crate::upstream::{self, Behaviour};
+use crate::upstream::{self, Behaviour, PLACES};
 use crate::world::{World, links_are_up};
 use crate::{CLIENT, KEY, POSITION, POSITIONS, assert_no_key, assert_no_position};
 
@@ -49,16 +48,12 @@ pub(crate) fn check_line(line: &Logged) {
 }
 
 fn herd() -> Simulated {
-    let url = Url::parse(&format!("http://{}", places())).expect("a URL");
+    let url = Url::parse(&format!("http://{PLACES}")).expect("a URL");
     let provider = Provider::google(&Places { url: Some(url), ..Places::default() }, Key::new(KEY).expect("a key"))
         .expect("no TLS is needed");
     let mut world = Simulated::new(Topology::built_in(), &provider, 7, Weather::default());
     links_are_up(&mut world);
     world
-}
-
-fn places() -> SocketAddr {
-    ([127, 0, 0, 1], 9_999).into()
 }
 
 /// What a client hears who says this, in this time, and then ends.
@@ -138,7 +133,7 @@ fn a_server_that_stops() {
     check("stops without having answered everybody", |world, server| {
         let host = world.host("Welsh");
         let silent = Behaviour::good(1, Duration::from_secs(600));
-        world.sim.enter(host, |event_loop, _| upstream::listen(event_loop, places(), silent));
+        world.sim.enter(host, |event_loop, _| upstream::listen(event_loop, PLACES, silent));
         let client = world.connect(server);
         world.send(client, format!("{}{}IAMAT {CLIENT} {POSITION}", iamat(), whatsat()).as_bytes());
         world.pass(MOMENT);
@@ -175,7 +170,7 @@ fn places_of_every_kind() {
     for (expected, behaviour) in behaviours {
         check(expected, |world, server| {
             let host = world.host("Welsh");
-            world.sim.enter(host, |event_loop, _| upstream::listen(event_loop, places(), behaviour.clone()));
+            world.sim.enter(host, |event_loop, _| upstream::listen(event_loop, PLACES, behaviour.clone()));
             talk(world, server, (iamat() + &whatsat()).as_bytes(), LOOKUP_TIME + 2 * MOMENT)
         });
     }
@@ -188,7 +183,7 @@ fn more_questions_than_may_wait() {
     check("too many questions wait", |world, server| {
         let host = world.host("Welsh");
         let slow = Behaviour::good(1, Duration::from_secs(9));
-        world.sim.enter(host, |event_loop, _| upstream::listen(event_loop, places(), slow));
+        world.sim.enter(host, |event_loop, _| upstream::listen(event_loop, PLACES, slow));
         let mut clients = Vec::new();
         for crowd in 0..QUESTIONS_WAITING / OUTSTANDING + 2 {
             let client = world.connect(server);

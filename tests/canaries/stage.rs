@@ -4,7 +4,6 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
@@ -21,15 +20,10 @@ use tempfile::TempDir;
 use crate::records::logged;
 use crate::servers::check_line;
 use crate::simulated::Simulated;
+use crate::standin::Wire;
+use crate::upstream::PLACES;
 use crate::world::{World, name};
 use crate::{CLIENT, KEY, KEY_IN_URL, POSITION, assert_no_key};
-
-/// How a question goes to Places.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Wire {
-    Plain,
-    Tls,
-}
 
 /// Who listens where Places should be.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -86,11 +80,7 @@ impl Setting {
     }
 
     fn provider(&self, trusted: PathBuf) -> Provider {
-        let scheme = match self.wire {
-            Wire::Plain => "http",
-            Wire::Tls => "https",
-        };
-        let url = format!("{scheme}://{}:{}/faults/{}", self.host, PLACES.1, self.faults);
+        let url = format!("{}://{}:{}/faults/{}", self.wire.scheme(), self.host, PLACES.port(), self.faults);
         let places = topology::Places {
             provider: self.api,
             url: Some(Url::parse(&url).expect("a URL")),
@@ -153,10 +143,7 @@ impl Stage {
         let nobody = Servers::new(&world.topology, &[], provider.clone(), 7);
         let host = world.sim.add_host("Places", nobody);
         let (asked, sent) = (Rc::default(), Rc::default());
-        let security = match setting.wire {
-            Wire::Plain => ServerSecurity::Plain,
-            Wire::Tls => places.server(),
-        };
+        let security = setting.wire.security(&places);
         let (who, ear) = (setting.who.clone(), Rc::clone(&asked));
         world.sim.enter(host, |event_loop, _| listen(event_loop, security, who, &ear));
         let mut stage = Self { world, clients: Vec::new(), asked, sent, provider, _folder: folder };
@@ -242,13 +229,13 @@ fn listen(event_loop: &mut Loop<'_, Servers>, security: ServerSecurity, who: Who
     let kept = Rc::clone(kept);
     match who {
         Who::Nobody => {}
-        Who::Says(says) => drop(event_loop.listen(SocketAddr::from(PLACES), security, move |_: &mut Servers| Ear {
+        Who::Says(says) => drop(event_loop.listen(PLACES, security, move |_: &mut Servers| Ear {
             kept: Rc::clone(&kept),
             inner: Says(says.clone()),
         })),
         Who::Standin => {
             let standin = Standin::new(Faults::default(), Level::Trace);
-            event_loop.listen(SocketAddr::from(PLACES), security, move |_: &mut Servers| Ear {
+            event_loop.listen(PLACES, security, move |_: &mut Servers| Ear {
                 kept: Rc::clone(&kept),
                 inner: standin.conversation(),
             });
@@ -304,8 +291,6 @@ const SERVERS: [&str; 2] = ["Goloman", "Hands"];
 
 pub(crate) const APIS: [topology::Provider; 3] =
     [topology::Provider::Legacy, topology::Provider::New, topology::Provider::Auto];
-
-const PLACES: ([u8; 4], u16) = ([127, 0, 0, 1], 9_999);
 
 const TOPOLOGY: &str = r#"{
     "herd": "canaries",

@@ -5,7 +5,8 @@ use std::time::Duration;
 use proxy_herd::herd::topology::{Provider, Rate};
 use proxy_herd::server::limits::{OUTSTANDING, QUESTIONS_WAITING};
 
-use crate::stage::{Setting, Who, Wire};
+use crate::stage::{Setting, Who};
+use crate::standin::Wire;
 use crate::{POSITION, spellings};
 
 /// Each server's client asks, and is told something; the log says why.

@@ -9,6 +9,7 @@ use proxy_herd::herd::topology::{Provider, Rate, Topology};
 use crate::records::{Logged, logged};
 use crate::simulated::Simulated;
 use crate::standin::{Places, Wire};
+use crate::upstream::PLACES;
 use crate::world::{self, World};
 
 /// A herd that asks a stand-in on Welsh's host.
@@ -22,10 +23,10 @@ struct Scene {
 impl Scene {
     fn new(wire: Wire, api: Provider, faults: &str, rate: Rate) -> Self {
         let places = Places::new(wire);
-        let provider = places.provider_at(rate, api, PLACES.into(), faults);
+        let provider = places.provider_at(rate, api, PLACES, faults);
         let mut world = Simulated::new(Topology::built_in(), &provider, 7, Weather::default());
         let host = world.host("Welsh");
-        world.sim.enter(host, |event_loop, _| places.listen(event_loop, PLACES.into()));
+        world.sim.enter(host, |event_loop, _| places.listen(event_loop, PLACES));
         world::links_are_up(&mut world);
         let client = world.connect("Goloman");
         world.send(client, b"IAMAT a +60.1708+24.9375 5\n");
@@ -215,5 +216,3 @@ fn who_says_when_to_ask_again_is_asked_then() {
         }
     }
 }
-
-const PLACES: ([u8; 4], u16) = ([127, 0, 0, 1], 9_999);

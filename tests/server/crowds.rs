@@ -11,7 +11,7 @@ use proxy_herd::server::Servers;
 
 use crate::loopback::Loopback;
 use crate::simulated::Simulated;
-use crate::upstream;
+use crate::upstream::{self, PLACES};
 use crate::world::{self, World};
 
 /// A Places that answers, after a while, with what it was asked.
@@ -52,9 +52,9 @@ fn listen(event_loop: &mut Loop<'_, Servers>, address: SocketAddr) {
 }
 
 fn simulated(weather: Weather) -> Simulated {
-    let mut world = Simulated::new(Topology::built_in(), &upstream::provider(PLACES.into()), 7, weather);
+    let mut world = Simulated::new(Topology::built_in(), &upstream::provider(PLACES), 7, weather);
     let host = world.host("Welsh");
-    world.sim.enter(host, |event_loop, _| listen(event_loop, PLACES.into()));
+    world.sim.enter(host, |event_loop, _| listen(event_loop, PLACES));
     world::links_are_up(&mut world);
     world
 }
@@ -98,7 +98,7 @@ fn traffic(world: &Simulated) -> [usize; 3] {
     let trace = world.sim.trace().as_str();
     let asked: Vec<&str> = trace.split("nearbysearch/json?").skip(1).collect();
     let different: HashSet<&str> = asked.iter().map(|rest| rest.split("&key=").next().expect("a part")).collect();
-    [trace.matches("connects to 127.0.0.1:9999").count(), asked.len(), different.len()]
+    [trace.matches(&format!("connects to {PLACES}")).count(), asked.len(), different.len()]
 }
 
 #[test]
@@ -135,8 +135,6 @@ fn a_thousand_who_ask_different_things_are_told_over_eight_connections() {
 fn a_thousand_questions_are_answered_on_sockets() {
     all_are_told(&mut on_sockets(), 50, 20);
 }
-
-const PLACES: ([u8; 4], u16) = ([127, 0, 0, 1], 9_999);
 
 /// How long Places takes.
 const TIME: Duration = Duration::from_millis(20);

@@ -17,10 +17,11 @@ use rustls::ServerConfig;
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use tempfile::TempDir;
 
+use crate::asking::{ask, failure};
 use crate::loopback::Loopback;
 use crate::records::{Logged, logged};
 use crate::simulated::Simulated;
-use crate::world::World;
+use crate::upstream::PLACES;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -112,27 +113,15 @@ fn answer() -> Vec<u8> {
     b"HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{\"status\":\"OK\"}".to_vec()
 }
 
-/// Asks what is near: the status and the message that are told, or the whole JSON if it is something else, and the log.
-fn ask(world: &mut impl World) -> String {
-    let client = world.connect("Goloman");
-    world.send(client, b"IAMAT a +1+1 5\nWHATSAT a 1 1\n");
-    world.until("an answer", |world| world.heard(client).0.ends_with(b"}\n\n"));
-    let heard = String::from_utf8(world.heard(client).0.clone()).expect("this is text");
-    let (lines, json) = heard.split_at(heard.find('{').expect("there is JSON"));
-    assert_eq!(lines.lines().count(), 2, "the AT line comes before it, whatever happened");
-    json.to_owned()
-}
-
 /// What is told and logged on the simulated network, and how long it takes.
 fn simulated(upstream: &Upstream) -> (String, Vec<Logged>, Duration) {
-    let address = SocketAddr::from(([127, 0, 0, 1], 9_999));
     let (mut told, mut took) = (String::new(), Duration::ZERO);
     let lines = logged(|| {
-        let mut world = Simulated::new(Topology::built_in(), &upstream.provider(address), 7, Weather::default());
+        let mut world = Simulated::new(Topology::built_in(), &upstream.provider(PLACES), 7, Weather::default());
         let host = world.host("Welsh");
-        world.sim.enter(host, |event_loop, _| upstream.listen(event_loop, address));
+        world.sim.enter(host, |event_loop, _| upstream.listen(event_loop, PLACES));
         let asked = world.sim.now();
-        told = ask(&mut world);
+        told = ask(&mut world, "+1+1", 1);
         took = world.sim.now() - asked;
     });
     (told, lines, took)
@@ -145,18 +134,14 @@ fn on_sockets(upstream: &Upstream) -> (String, Vec<Logged>) {
         let mut world = Loopback::new(Topology::built_in(), |address| upstream.provider(address));
         let address = world.places;
         world.event_loop.enter(|event_loop, _| upstream.listen(event_loop, address));
-        told = ask(&mut world);
+        told = ask(&mut world, "+1+1", 1);
     });
     (told, lines)
 }
 
 #[track_caller]
 fn check(told: &str, lines: &[Logged], message: &str, reason: &str) {
-    let expected = format!(
-        "{{\n   \"error_message\" : \"{message}\",\n   \"html_attributions\" : [],\n   \"results\" : [],\n   \"status\" : \
-         \"UNKNOWN_ERROR\"\n}}\n\n"
-    );
-    assert_eq!(told, expected, "{reason}");
+    assert_eq!(told, failure("UNKNOWN_ERROR", message), "{reason}");
     let is_it = |line: &&Logged| line.text.contains("gets no places for its reply 0: UNKNOWN_ERROR, ");
     let line = lines.iter().find(is_it).expect("it is logged");
     assert!(line.level == Level::Warn && line.text.contains(reason), "{reason} is not in {line:?}");
@@ -197,19 +182,18 @@ fn connections_after_the_first_one_resume_its_session() {
             assert_eq!(ask(), "{\"status\":\"OK\"}\n\n");
         }
     };
-    let address = SocketAddr::from(([127, 0, 0, 1], 9_999));
     let lines = logged(|| {
-        let mut world = Simulated::new(Topology::built_in(), &upstream.provider(address), 7, Weather::default());
+        let mut world = Simulated::new(Topology::built_in(), &upstream.provider(PLACES), 7, Weather::default());
         let host = world.host("Welsh");
-        world.sim.enter(host, |event_loop, _| upstream.listen(event_loop, address));
-        thrice(&mut || ask(&mut world));
+        world.sim.enter(host, |event_loop, _| upstream.listen(event_loop, PLACES));
+        thrice(&mut || ask(&mut world, "+1+1", 1));
     });
     assert_eq!(resumed(&lines), ["false", "true", "true"]);
     let lines = logged(|| {
         let mut world = Loopback::new(Topology::built_in(), |address| upstream.provider(address));
         let address = world.places;
         world.event_loop.enter(|event_loop, _| upstream.listen(event_loop, address));
-        thrice(&mut || ask(&mut world));
+        thrice(&mut || ask(&mut world, "+1+1", 1));
     });
     assert_eq!(resumed(&lines), ["false", "true", "true"]);
 }

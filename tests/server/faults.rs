@@ -7,10 +7,12 @@ use std::time::Duration;
 use proxy_herd::driver::sim::Weather;
 use proxy_herd::herd::topology::{Provider, Topology};
 
+use crate::asking::{ask, failure};
 use crate::loopback::Loopback;
 use crate::simulated::Simulated;
 use crate::standin::{Places, Wire};
-use crate::world::{self, World};
+use crate::upstream::PLACES;
+use crate::world;
 
 /// What becomes of the answer.
 #[derive(Clone, Copy, Debug)]
@@ -63,45 +65,26 @@ const APIS: [Provider; 2] = [Provider::Legacy, Provider::New];
 /// What the client hears of Places, exactly.
 fn check(told: &str, api: Provider, fault: &str, expected: Told) {
     let expected = match expected {
-        Told::Instead(status, message) => instead(status, message),
+        Told::Instead(status, message) => failure(status, message),
         Told::Places if api == Provider::New => places().replace(ATTRIBUTIONS, NEW_ATTRIBUTIONS),
         Told::Places => places(),
     };
     assert!(told == expected, "{api}, {fault}: the client hears\n{told}but should hear\n{expected}");
 }
 
-fn instead(status: &str, message: &str) -> String {
-    format!(
-        "{{\n   \"error_message\" : \"{message}\",\n   \"html_attributions\" : [],\n   \"results\" : [],\n   \"status\" : \
-         \"{status}\"\n}}\n\n"
-    )
-}
-
 fn places() -> String {
     include_str!("../data/helsinki.json").to_owned() + "\n"
-}
-
-/// Asks what is near in Helsinki: the JSON, with all that follows.
-fn ask(world: &mut impl World) -> String {
-    let client = world.connect("Goloman");
-    world.send(client, b"IAMAT a +60.1708+24.9375 5\nWHATSAT a 1 20\n");
-    world.until("an answer", |world| world.heard(client).0.ends_with(b"\n\n"));
-    let heard = String::from_utf8(world.heard(client).0.clone()).expect("this is text");
-    let (lines, json) = heard.split_at(heard.find('{').expect("there is JSON"));
-    assert_eq!(lines.lines().count(), 2, "the AT line comes before it, whatever happened");
-    json.to_owned()
 }
 
 /// What is told on the simulated network, and after how long.
 fn simulated(wire: Wire, api: Provider, fault: &str) -> (String, Duration) {
     let places = Places::new(wire);
-    let mut world =
-        Simulated::new(Topology::built_in(), &places.provider(api, PLACES.into(), fault), 7, Weather::default());
+    let mut world = Simulated::new(Topology::built_in(), &places.provider(api, PLACES, fault), 7, Weather::default());
     let host = world.host("Welsh");
-    world.sim.enter(host, |event_loop, _| places.listen(event_loop, PLACES.into()));
+    world.sim.enter(host, |event_loop, _| places.listen(event_loop, PLACES));
     world::links_are_up(&mut world);
     let asked = world.sim.now();
-    let told = ask(&mut world);
+    let told = ask(&mut world, HELSINKI, 20);
     (told, world.sim.now() - asked)
 }
 
@@ -111,7 +94,7 @@ fn on_sockets(api: Provider, fault: &str) -> String {
     let mut world = Loopback::new(Topology::built_in(), |address| places.provider(api, address, fault));
     let address = world.places;
     world.event_loop.enter(|event_loop, _| places.listen(event_loop, address));
-    ask(&mut world)
+    ask(&mut world, HELSINKI, 20)
 }
 
 #[test]
@@ -170,7 +153,7 @@ const NEW_ATTRIBUTIONS: &str = r#"      "\u003ca href=\"https://www.geonames.org
       "\u003ca href=\"https://www.openstreetmap.org/copyright\"\u003eOpenStreetMap contributors (ODbL)\u003c/a\u003e"
 "#;
 
-const PLACES: ([u8; 4], u16) = ([127, 0, 0, 1], 9_999);
+const HELSINKI: &str = "+60.1708+24.9375";
 
 /// How long an answer may take.
 const LIMIT: Duration = Duration::from_secs(10);

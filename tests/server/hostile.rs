@@ -1,6 +1,5 @@
 //! Clients, neighbours and a Places that mean harm, or are broken in a way that looks like it. Time is simulated.
 
-use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
 use proxy_herd::driver::sim::{ClientId, Crash, Weather};
@@ -13,19 +12,15 @@ use proxy_herd::server::limits::{
 };
 
 use crate::simulated::Simulated;
-use crate::upstream::{self, Behaviour};
+use crate::upstream::{self, Behaviour, PLACES};
 use crate::world::{self, World, name};
 
 const MOMENT: Duration = Duration::from_millis(100);
 const SLOW: Duration = Duration::from_secs(2);
 const HELLO: &[u8] = b"HERD 1 goloman Hands 0.1.0\n";
 
-fn places() -> SocketAddr {
-    ([127, 0, 0, 1], 9_999).into()
-}
-
 fn herd(weather: Weather) -> Simulated {
-    let mut world = Simulated::new(Topology::built_in(), &upstream::provider(places()), 7, weather);
+    let mut world = Simulated::new(Topology::built_in(), &upstream::provider(PLACES), 7, weather);
     world::links_are_up(&mut world);
     world
 }
@@ -34,7 +29,7 @@ fn herd(weather: Weather) -> Simulated {
 fn herd_with(behaviour: Behaviour) -> Simulated {
     let mut world = herd(Weather::default());
     let host = world.host("Welsh");
-    world.sim.enter(host, |event_loop, _| upstream::listen(event_loop, places(), behaviour));
+    world.sim.enter(host, |event_loop, _| upstream::listen(event_loop, PLACES, behaviour));
     world
 }
 
@@ -121,12 +116,6 @@ fn a_neighbour_that_says_no_after_hello_is_dialled_ever_more_slowly() {
     assert!((40..=120).contains(&dials), "{dials} in half a minute");
 }
 
-/// How often somebody connected to Places, and asked.
-fn traffic(world: &Simulated) -> (usize, usize) {
-    let trace = world.sim.trace().as_str();
-    (trace.matches("connects to 127.0.0.1:9999").count(), trace.matches("GET /maps/api/place").count())
-}
-
 /// Says more than it was asked.
 struct Talkative {
     answers: u32,
@@ -157,7 +146,7 @@ fn what_places_says_unasked_is_nobodys_answer() {
     let mut world = herd(Weather::default());
     let host = world.host("Welsh");
     world.sim.enter(host, |event_loop, _| {
-        event_loop.listen(places(), ServerSecurity::Plain, |_: &mut Servers| Talkative { answers: 0 })
+        event_loop.listen(PLACES, ServerSecurity::Plain, |_: &mut Servers| Talkative { answers: 0 })
     });
     let client = world.connect("Goloman");
     world.send(client, b"IAMAT a +1+1 5\n");
@@ -168,7 +157,7 @@ fn what_places_says_unasked_is_nobodys_answer() {
         assert_eq!(heard.matches("\"name\"").count(), 1, "{heard}");
         world.pass(2 * MOMENT);
     }
-    assert_eq!(traffic(&world), (3, 3), "who says more than it was asked is left");
+    assert_eq!(upstream::traffic(&world), (3, 3), "who says more than it was asked is left");
 }
 
 #[test]
@@ -189,7 +178,7 @@ fn questions_of_those_who_left_are_not_asked() {
     world.sim.reset(world.client(hasty));
     world.until("an answer", |world| world.heard(joined).0.ends_with(b"}\n\n"));
     world.pass(3 * SLOW);
-    assert_eq!(traffic(&world), (8, 9), "eight of the patient one, and the one that somebody joined");
+    assert_eq!(upstream::traffic(&world), (8, 9), "eight of the patient one, and the one that somebody joined");
 }
 
 #[test]
@@ -326,7 +315,7 @@ fn a_machine_that_was_off_for_a_moment_is_linked_again() {
         let host = world.host(server);
         world.sim.crash(host, Crash::Silent);
         world.pass(MOMENT);
-        world.restart(server, upstream::provider(places()));
+        world.restart(server, upstream::provider(PLACES));
         // Its neighbours do not know that it was away until they ask.
         world.pass(PING_AFTER + SLOW);
         world::links_are_up(&mut world);
@@ -371,7 +360,7 @@ fn garbage_of_neighbours_harms_nobody() {
     }
     world.pass(SILENCE_TIME);
     assert_eq!(world.links_up("Goloman"), 2);
-    world.restart("Hands", upstream::provider(places()));
+    world.restart("Hands", upstream::provider(PLACES));
     world::links_are_up(&mut world);
 }
 
@@ -381,7 +370,7 @@ fn a_client_that_reads_slowly_is_not_one_that_does_not_read() {
     let host = world.host("Welsh");
     let json = format!("{{\"results\":[{{\"name\":\"{}\"}}],\"status\":\"OK\"}}", "x".repeat(30_000));
     let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{json}", json.len());
-    world.sim.enter(host, |event_loop, _| upstream::listen(event_loop, places(), Behaviour::bytes(answer)));
+    world.sim.enter(host, |event_loop, _| upstream::listen(event_loop, PLACES, Behaviour::bytes(answer)));
     let client = world.connect("Goloman");
     world.pass(MOMENT);
     world.sim.stop_reading(world.client(client));

@@ -10,7 +10,7 @@ use proxy_herd::server::limits::{
 };
 
 use crate::simulated::Simulated;
-use crate::upstream::{self, Behaviour};
+use crate::upstream::{self, Behaviour, PLACES};
 use crate::world::{self, World, name};
 
 const MOMENT: Duration = Duration::from_millis(100);
@@ -129,13 +129,12 @@ fn a_client_that_reads_late_gets_everything() {
 
 #[test]
 fn only_so_many_whatsats_are_outstanding() {
-    let places = ([127, 0, 0, 1], 9_999).into();
     let later = Duration::from_secs(2);
     // One less than the limit lets the next command be executed at once; at the limit it has to wait.
     for (questions, executed) in [(OUTSTANDING - 1, true), (OUTSTANDING, false)] {
-        let mut world = Simulated::new(Topology::built_in(), &upstream::provider(places), 7, Weather::default());
+        let mut world = Simulated::new(Topology::built_in(), &upstream::provider(PLACES), 7, Weather::default());
         let host = world.host("Goloman");
-        world.sim.enter(host, |event_loop, _| upstream::listen(event_loop, places, Behaviour::good(1, later)));
+        world.sim.enter(host, |event_loop, _| upstream::listen(event_loop, PLACES, Behaviour::good(1, later)));
         let client = world.connect("Goloman");
         world.send(client, b"IAMAT a +1+1 5\n");
         for _ in 0..questions {
@@ -153,11 +152,10 @@ fn only_so_many_whatsats_are_outstanding() {
 
 #[test]
 fn replies_that_wait_for_a_whatsat_are_bounded() {
-    let places = ([127, 0, 0, 1], 9_999).into();
-    let mut world = Simulated::new(Topology::built_in(), &upstream::provider(places), 7, Weather::default());
+    let mut world = Simulated::new(Topology::built_in(), &upstream::provider(PLACES), 7, Weather::default());
     let host = world.host("Goloman");
     let later = Duration::from_secs(2);
-    world.sim.enter(host, |event_loop, _| upstream::listen(event_loop, places, Behaviour::good(1, later)));
+    world.sim.enter(host, |event_loop, _| upstream::listen(event_loop, PLACES, Behaviour::good(1, later)));
     let client = world.connect("Goloman");
     let line = format!("{}\n", "x".repeat(4_000));
     let lines = HELD_REPLIES / 4_000 + 2;
@@ -203,11 +201,10 @@ fn a_client_that_resets_is_forgotten() {
 
 #[test]
 fn a_server_that_stops_answers_what_is_outstanding() {
-    let places = ([127, 0, 0, 1], 9_999).into();
-    let mut world = Simulated::new(Topology::built_in(), &upstream::provider(places), 7, Weather::default());
+    let mut world = Simulated::new(Topology::built_in(), &upstream::provider(PLACES), 7, Weather::default());
     let (host, other) = (world.host("Goloman"), world.host("Welsh"));
     let later = Duration::from_secs(2);
-    world.sim.enter(other, |event_loop, _| upstream::listen(event_loop, places, Behaviour::good(1, later)));
+    world.sim.enter(other, |event_loop, _| upstream::listen(event_loop, PLACES, Behaviour::good(1, later)));
     world::links_are_up(&mut world);
     let (idle, asking) = (world.connect("Goloman"), world.connect("Goloman"));
     // So many that the last line waits to be read from a buffer.

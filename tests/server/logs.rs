@@ -1,6 +1,5 @@
 //! What is logged, and what never is.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use log::Level;
@@ -12,18 +11,14 @@ use proxy_herd::server::limits::STALL_TIME;
 
 use crate::records::{Logged, logged};
 use crate::simulated::Simulated;
-use crate::upstream::{self, Behaviour, Then};
+use crate::upstream::{self, Behaviour, PLACES, Then};
 use crate::world::{self, World, name};
-
-fn places() -> SocketAddr {
-    ([127, 0, 0, 1], 9_999).into()
-}
 
 /// One question to a Places that behaves like this, and its answer.
 fn ask(behaviour: Behaviour) {
-    let mut world = Simulated::new(Topology::built_in(), &upstream::provider(places()), 7, Weather::default());
+    let mut world = Simulated::new(Topology::built_in(), &upstream::provider(PLACES), 7, Weather::default());
     let host = world.host("Welsh");
-    world.sim.enter(host, |event_loop, _| upstream::listen(event_loop, places(), behaviour));
+    world.sim.enter(host, |event_loop, _| upstream::listen(event_loop, PLACES, behaviour));
     let client = world.connect("Goloman");
     world.send(client, b"IAMAT a +1+1 5\nWHATSAT a 1 2\n");
     world.until("an answer", |world| world.heard(client).0.ends_with(b"}\n\n"));
@@ -74,7 +69,7 @@ impl Protocol<Servers> for Stranger {
 #[test]
 fn a_neighbour_that_cannot_be_had_is_complained_of_once() {
     for stranger in [true, false] {
-        let mut world = Simulated::new(Topology::built_in(), &upstream::provider(places()), 7, Weather::default());
+        let mut world = Simulated::new(Topology::built_in(), &upstream::provider(PLACES), 7, Weather::default());
         world::links_are_up(&mut world);
         let (hands, welsh) = (world.host("Hands"), world.host("Welsh"));
         let address = world.topology.find(&name("Hands")).expect("it is there").peers;
@@ -97,7 +92,7 @@ fn a_stranger_who_comes_again_and_again_is_complained_of_once() {
         (&b"HERD 1 alford Hands 0.1.0\n"[..], " is closed: Goloman is of the herd goloman, not alford"),
         (b"\x16\x03\x01\x00\x05hello\n", " is closed: it speaks TLS, and the links of this server are plain"),
     ] {
-        let mut world = Simulated::new(Topology::built_in(), &upstream::provider(places()), 7, Weather::default());
+        let mut world = Simulated::new(Topology::built_in(), &upstream::provider(PLACES), 7, Weather::default());
         world::links_are_up(&mut world);
         let door = world.topology.find(&name("Goloman")).expect("it is there").peers;
         let lines = logged(|| {
@@ -119,12 +114,12 @@ const LONG: usize = 30_000;
 #[test]
 fn a_client_that_asks_much_and_reads_nothing_costs_little() {
     let lines = logged(|| {
-        let mut world = Simulated::new(Topology::built_in(), &upstream::provider(places()), 7, Weather::default());
+        let mut world = Simulated::new(Topology::built_in(), &upstream::provider(PLACES), 7, Weather::default());
         let host = world.host("Welsh");
         let json = format!("{{\"results\":[{{\"name\":\"{}\"}}],\"status\":\"OK\"}}", "x".repeat(LONG));
         let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{json}", json.len());
         let behaviour = Behaviour { then: Then::KeepOpen, ..Behaviour::bytes(answer) };
-        world.sim.enter(host, |event_loop, _| upstream::listen(event_loop, places(), behaviour));
+        world.sim.enter(host, |event_loop, _| upstream::listen(event_loop, PLACES, behaviour));
         let client = world.connect("Goloman");
         world.pass(Duration::from_millis(1));
         world.sim.stop_reading(world.client(client));

@@ -1,6 +1,7 @@
 //! The server as a whole, in every world: conversations, limits, links, places.
 
 mod apis;
+mod asking;
 mod crowds;
 mod distrust;
 mod faults;

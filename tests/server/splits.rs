@@ -6,16 +6,15 @@ use proxy_herd::herd::topology::Topology;
 use proxy_herd::server::Provider;
 
 use crate::simulated::Simulated;
-use crate::upstream::{self, Behaviour};
+use crate::upstream::{self, Behaviour, PLACES};
 use crate::world::{self, World};
 
 /// What a client says, in `pieces`, and everything it hears until the server ends, time differences left out.
 fn conversation(said: &[u8], pieces: &[usize], seed: u64, weather: Weather) -> Vec<String> {
-    let places = ([127, 0, 0, 1], 9_999).into();
-    let provider: Provider = upstream::provider(places);
+    let provider: Provider = upstream::provider(PLACES);
     let mut world = Simulated::new(Topology::built_in(), &provider, seed, weather);
     let host = world.host("Welsh");
-    world.sim.enter(host, |event_loop, _| upstream::listen(event_loop, places, Behaviour::good(3, LATER)));
+    world.sim.enter(host, |event_loop, _| upstream::listen(event_loop, PLACES, Behaviour::good(3, LATER)));
     world::links_are_up(&mut world);
     let client = world.connect("Goloman");
     let mut rest = said;

@@ -18,6 +18,24 @@ pub(crate) enum Wire {
     Tls,
 }
 
+impl Wire {
+    /// How a URL over it begins.
+    pub(crate) fn scheme(self) -> &'static str {
+        match self {
+            Self::Plain => "http",
+            Self::Tls => "https",
+        }
+    }
+
+    /// How who has this certificate listens.
+    pub(crate) fn security(self, identity: &Identity) -> ServerSecurity {
+        match self {
+            Self::Plain => ServerSecurity::Plain,
+            Self::Tls => identity.server(),
+        }
+    }
+}
+
 /// A stand-in, its certificate, and a file with that.
 pub(crate) struct Places {
     wire: Wire,
@@ -46,10 +64,7 @@ impl Places {
         address: SocketAddr,
         faults: &str,
     ) -> Provider {
-        let scheme = match self.wire {
-            Wire::Plain => "http",
-            Wire::Tls => "https",
-        };
+        let scheme = self.wire.scheme();
         let places = topology::Places {
             provider: api,
             url: Some(Url::parse(&format!("{scheme}://{address}/faults/{faults}")).expect("a URL")),
@@ -63,11 +78,7 @@ impl Places {
     /// It listens there.
     pub(crate) fn listen(&self, event_loop: &mut Loop<'_, Servers>, address: SocketAddr) {
         let standin = Standin::new(Faults::default(), Level::Trace);
-        let security = match self.wire {
-            Wire::Plain => ServerSecurity::Plain,
-            Wire::Tls => self.identity.server(),
-        };
-        event_loop.listen(address, security, move |_: &mut Servers| standin.conversation());
+        event_loop.listen(address, self.wire.security(&self.identity), move |_: &mut Servers| standin.conversation());
     }
 }
 

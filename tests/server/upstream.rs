@@ -1,12 +1,14 @@
 //! A Places that misbehaves as it is told, on any loop.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::time::Duration;
 
 use proxy_herd::event_loop::{Loop, Protocol, ServerSecurity, Transport};
 use proxy_herd::herd::topology::{Places, Url};
 use proxy_herd::places::key::Key;
 use proxy_herd::server::{Provider, Servers};
+
+use crate::simulated::Simulated;
 
 /// What is done with every request.
 #[derive(Clone)]
@@ -64,6 +66,16 @@ pub(crate) fn listen(event_loop: &mut Loop<'_, Servers>, address: SocketAddr, be
         answered: false,
     });
 }
+
+/// How often somebody connected to it, and how often it was asked.
+pub(crate) fn traffic(world: &Simulated) -> (usize, usize) {
+    let trace = world.sim.trace().as_str();
+    let connected = trace.matches(&format!("connects to {PLACES}")).count();
+    (connected, trace.matches("GET /maps/api/place/nearbysearch/json").count())
+}
+
+/// Where Places is on the simulated network.
+pub(crate) const PLACES: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9_999));
 
 struct Upstream {
     behaviour: Behaviour,

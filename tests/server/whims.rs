@@ -16,6 +16,7 @@ use proxy_herd::server::limits::{LOOKUP_TIME, LOOKUPS, OUTSTANDING, RETRY_AFTER_
 use proxy_herd::server::{Provider, Servers};
 
 use crate::simulated::Simulated;
+use crate::upstream::PLACES;
 use crate::world::{self, World};
 
 /// What all connections of this Places share.
@@ -190,12 +191,12 @@ fn run(seed: u64, is_rough: bool) -> [usize; 2] {
     let mut dice = Rng::with_seed(seed);
     let whims = Whims::new(seed, !is_rough);
     let rate = Rate { per_second: dice.bool().then_some(4), per_day: None };
-    let url = Url::parse("http://127.0.0.1:9999").expect("a URL");
+    let url = Url::parse(&format!("http://{PLACES}")).expect("a URL");
     let places = Places { url: Some(url), rate, ..Places::default() };
     let provider = Provider::google(&places, Key::new("canary").expect("a key")).expect("no TLS is needed");
     let mut world = Simulated::new(Topology::built_in(), &provider, seed, weather);
     let host = world.host("Welsh");
-    world.sim.enter(host, |event_loop, _| whims.listen(event_loop, ([127, 0, 0, 1], 9_999).into()));
+    world.sim.enter(host, |event_loop, _| whims.listen(event_loop, PLACES));
     world::links_are_up(&mut world);
     let mut clients: Vec<Client> = (0..4).map(|_| Client::new(&mut world)).collect();
     let asker = world.host("Goloman");

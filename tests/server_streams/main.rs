@@ -6,6 +6,8 @@
 
 #[path = "../server/apis.rs"]
 mod apis;
+#[path = "../server/asking.rs"]
+mod asking;
 #[path = "../server/crowds.rs"]
 mod crowds;
 #[path = "../server/distrust.rs"]
