@@ -70,10 +70,10 @@
 //!    without a network.
 //! 5. [`streams`]: how else to say what is done with a connection.
 //! 6. [`server`]: `doors`; `client` with `clients` and `replies`; `contact`, `neighbours` with `links`, `repairs`; `keys` with
-//!    `handshake` and `refusals`; `lookups` with `inquiries` and `errands`; the limits. Then `style` and, side by side, `callbacks`
-//!    and `streaming`: `session`, `peer`, `lookup`.
-//! 7. [`places`]: questions, answers, and the built-in data that stands in for Google: `gazetteer`, `standin`, then `faults` and
-//!    `plan`, which `server::standin` plays.
+//!    `handshake` and `refusals`; `trust`; `lookups` with `inquiries`, `errands` and `allowance`; the limits. Then `style` and, side
+//!    by side, `callbacks` and `streaming`: `session`, `peer`, `lookup`.
+//! 7. [`places`]: `question`, `api` with `key`, `answer`, and `mapping` with `layout`; then the built-in data that stands in for
+//!    Google: `gazetteer`, `standin`, and `faults` with `plan`, which `server::standin` plays.
 //! 8. [`cli`]: how it is started, and the demo.
 //!
 //! # A server of one's own

@@ -70,7 +70,7 @@ pub struct Rate {
 /// Who answers a question about places.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Provider {
-    /// Google if there is a key (the legacy API, or the new one if that is not for the key's project), the built-in stand-in if
+    /// Google if there is a key (the legacy API, or the new one if that is not enabled for the key's project), the built-in stand-in if
     /// there is none.
     #[default]
     Auto,

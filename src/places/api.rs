@@ -1,4 +1,4 @@
-//! Google's two APIs for what is near: how each is asked and read, and when the legacy one is not for a project.
+//! Google's two APIs for what is near: how each is asked and read, and when the legacy one is not enabled for a project.
 //!
 //! Since October 2026 a new Google project can only enable Places API (New); keys of older projects keep the legacy one. What a
 //! client is told has the legacy shape, whoever was asked.
@@ -55,11 +55,11 @@ impl Api {
 
     /// Whether this says that the key's project cannot use the legacy API, or the key not for it, while the new one may do. Google
     /// tells it in words only, the status is that of a key that is no good.
-    pub fn is_closed(self, answer: &Answer) -> bool {
+    pub fn is_not_enabled(self, answer: &Answer) -> bool {
         let words = answer.error_message().to_lowercase();
         self == Self::Legacy
             && answer.status() == Answer::REQUEST_DENIED
-            && CLOSED.iter().any(|why| words.contains(why))
+            && NOT_ENABLED.iter().any(|why| words.contains(why))
     }
 }
 
@@ -76,7 +76,7 @@ impl fmt::Display for Api {
 const OK: u16 = 200;
 
 /// What Google says of a project that has not enabled the legacy API, of one that cannot, and of a key restricted to others.
-const CLOSED: [&str; 3] = [
+const NOT_ENABLED: [&str; 3] = [
     "this api project is not authorized to use this api",
     "calling a legacy api, which is not enabled for your project",
     "this api key is not authorized to use this service or api",
@@ -111,11 +111,11 @@ mod tests {
     }
 
     #[test]
-    fn the_legacy_api_is_closed_for_some() {
+    fn the_legacy_api_is_not_enabled_for_some() {
         let check = |api: Api, status: &str, message: serde_json::Value, expected| {
             let body = json!({ "error_message": message, "results": [], "status": status }).to_string();
             let answer = Answer::read(body.into_bytes()).expect("an answer");
-            assert_eq!(api.is_closed(&answer), expected, "{message}");
+            assert_eq!(api.is_not_enabled(&answer), expected, "{message}");
         };
         for message in [
             "You're calling a legacy API, which is not enabled for your project. To get newer features and more \

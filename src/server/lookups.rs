@@ -2,7 +2,7 @@
 //!
 //! - At most [`LOOKUPS`](super::limits::LOOKUPS) connections; which of them has which question `errands` knows, and who asked
 //!   it, and who waits, `inquiries`.
-//! - An answer that says that this API is not for the key's project answers nobody, if there is another API: its question is
+//! - An answer that says that this API is not enabled for the key's project answers nobody, if there is another API: its question is
 //!   asked there, and so are all from then on.
 //! - An answer is read some time after it has come, one in a turn of the loop: reading takes its time, and many may come at once.
 //! - A connection on which something comes unasked is dropped, lest it be taken for an answer.
@@ -36,7 +36,6 @@ use crate::herd::position::Position;
 use crate::herd::topology::Rate;
 use crate::places::answer::Answer;
 use crate::places::question::Question;
-use crate::wire::escaped::Escaped;
 use crate::wire::http_response::Response;
 
 /// All questions and connections of the process.
@@ -45,7 +44,7 @@ pub(super) struct Lookups {
     host: Host,
     /// `None` until the stand-in listens.
     upstream: Option<Arc<Upstream>>,
-    /// Who is asked instead, if `upstream` is not for the key's project.
+    /// Who is asked instead, if `upstream` is not enabled for the key's project.
     fallback: Option<Arc<Upstream>>,
     inquiries: Inquiries,
     errands: Errands,
@@ -364,21 +363,19 @@ impl Lookups {
         outcome: Outcome,
         upstream: &Arc<Upstream>,
     ) {
-        let Outcome { answer, detail, is_closed, is_too_much, retry_after } = outcome;
+        let Outcome { answer, detail, said, is_not_enabled, is_too_much, retry_after } = outcome;
         let (now, wall) = (event_loop.now(), event_loop.wall_clock());
         if is_too_much && let Some(pause) = self.allowance.told_off(now, wall, retry_after) {
             log::warn!(target: TARGET, "Places has had too many questions: it is asked nothing for {pause:.1?}");
         }
-        if is_closed && self.turn_from(event_loop, upstream) {
+        if is_not_enabled && self.turn_from(event_loop, upstream) {
             return self.ask_again(event_loop, question);
         }
         if answer.is_good() {
             self.allowance.went_well(now);
         }
-        let message = answer.error_message();
-        if !message.is_empty() {
-            let shown = &message.as_bytes()[..message.len().min(MESSAGE_SHOWN)];
-            log::debug!(target: TARGET, "{} says: {}", upstream.api(), Escaped(shown));
+        if !said.is_empty() {
+            log::debug!(target: TARGET, "{} says: {said}", upstream.api());
         }
         self.answer_all(event_loop, &question, answer, &detail);
     }
@@ -388,15 +385,15 @@ impl Lookups {
         self.upstream.as_ref().is_some_and(|asked| Arc::ptr_eq(asked, upstream))
     }
 
-    /// This upstream is not for the key's project. Whether another one is asked from now on, or already.
-    fn turn_from(&mut self, event_loop: &mut Loop<'_, Servers>, closed: &Arc<Upstream>) -> bool {
-        if !self.is_asked(closed) {
+    /// This upstream is not enabled for the key's project. Whether another one is asked from now on, or already.
+    fn turn_from(&mut self, event_loop: &mut Loop<'_, Servers>, left: &Arc<Upstream>) -> bool {
+        if !self.is_asked(left) {
             return true;
         }
-        let Some(open) = self.fallback.take() else { return false };
-        let (closed, api) = (closed.api(), open.api());
-        log::warn!(target: TARGET, "{closed} is not enabled for the key's project: from now on {api} is asked");
-        self.upstream = Some(open);
+        let Some(next) = self.fallback.take() else { return false };
+        let (left, api) = (left.api(), next.api());
+        log::warn!(target: TARGET, "{left} is not enabled for the key's project: from now on {api} is asked");
+        self.upstream = Some(next);
         for id in self.errands.take_all_kept() {
             if let Some(mut transport) = event_loop.transport(id) {
                 transport.close();
@@ -418,9 +415,6 @@ const TOO_MANY_WAIT: &str = "Too many questions are waiting for Places. Ask agai
 
 /// The longest status that is logged, in bytes.
 const STATUS_SHOWN: usize = 64;
-
-/// How much of a message of Places is logged, in bytes.
-const MESSAGE_SHOWN: usize = 512;
 
 #[cfg(test)]
 mod tests;

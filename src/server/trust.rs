@@ -34,7 +34,7 @@ pub enum Provider {
 #[derive(Clone, Debug)]
 pub struct Google {
     pub(super) upstream: Arc<Upstream>,
-    /// Who is asked instead, once that one says that it is not for the key's project.
+    /// Who is asked instead, once that one says that it is not enabled for the key's project.
     pub(super) fallback: Option<Arc<Upstream>>,
     pub(super) rate: Rate,
 }
@@ -64,7 +64,7 @@ pub struct TrustError(pub(super) String);
 impl Provider {
     /// Google, or who listens at `places.url`, which must have a certificate of the public authorities or of one in
     /// `places.ca_file` (PEM). If `places.provider` names no API, the legacy one is asked, and the new one as soon as it says that
-    /// it is not for the key's project.
+    /// it is not enabled for the key's project.
     ///
     /// # Errors
     /// If `ca_file` cannot be read or holds no certificate, or the host of `url` can have none.
@@ -123,9 +123,9 @@ impl Upstream {
         if self.key.is_in(&body) { Err(Nonsense::ShowsKey) } else { self.api.read(status, body) }
     }
 
-    /// Whether an answer says that this API is not for the key's project, while another may be.
-    pub(super) fn is_closed(&self, answer: &Answer) -> bool {
-        self.api.is_closed(answer)
+    /// Whether an answer says that this API is not enabled for the key's project, while another may be.
+    pub(super) fn is_not_enabled(&self, answer: &Answer) -> bool {
+        self.api.is_not_enabled(answer)
     }
 
     /// Which of Google's APIs it speaks.

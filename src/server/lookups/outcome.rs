@@ -5,6 +5,7 @@
 
 use crate::places::answer::Answer;
 use crate::server::trust::Upstream;
+use crate::wire::escaped::Escaped;
 use crate::wire::http_response::Response;
 use crate::wire::retry_after::RetryAfter;
 
@@ -14,8 +15,10 @@ pub(super) struct Outcome {
     pub(super) answer: Answer,
     /// What the log says of an answer without places.
     pub(super) detail: String,
-    /// The upstream is not for the key's project.
-    pub(super) is_closed: bool,
+    /// What Places says of it itself, for the log; empty if nothing.
+    pub(super) said: String,
+    /// The upstream's API is not enabled for the key's project.
+    pub(super) is_not_enabled: bool,
     /// Places has had too many questions.
     pub(super) is_too_much: bool,
     /// When it wants the next one, if it says so.
@@ -29,9 +32,10 @@ impl Outcome {
         let is_too_much = status == TOO_MANY_REQUESTS || status == SERVICE_UNAVAILABLE && retry_after.is_some();
         match upstream.read(status, body) {
             Ok(answer) => Self {
-                is_closed: upstream.is_closed(&answer),
+                is_not_enabled: upstream.is_not_enabled(&answer),
                 is_too_much: is_too_much || answer.status() == Answer::OVER_QUERY_LIMIT,
                 detail: complaint(&answer, upstream),
+                said: shown(answer.error_message()),
                 retry_after,
                 answer,
             },
@@ -43,7 +47,8 @@ impl Outcome {
                     _ => Answer::unknown_error("Places gave an answer that makes no sense."),
                 },
                 detail: format!("HTTP {status}: {nonsense}"),
-                is_closed: false,
+                said: String::new(),
+                is_not_enabled: false,
                 is_too_much,
                 retry_after,
             },
@@ -62,6 +67,14 @@ fn complaint(answer: &Answer, upstream: &Upstream) -> String {
     };
     format!("as {} says{remedy}", upstream.api())
 }
+
+/// A message of Places, fit to be logged.
+fn shown(message: &str) -> String {
+    Escaped(&message.as_bytes()[..message.len().min(MESSAGE_SHOWN)]).to_string()
+}
+
+/// How much of a message of Places is logged, in bytes.
+const MESSAGE_SHOWN: usize = 512;
 
 /// RFC 6585, 4.
 const TOO_MANY_REQUESTS: u16 = 429;
@@ -94,7 +107,7 @@ mod tests {
         let response = Response { status, body: body.as_bytes().to_vec(), keep_alive: true, retry_after };
         let outcome = Outcome::of(response, &google.upstream);
         assert_eq!((outcome.answer.status(), outcome.is_too_much), expected, "{status} {seconds:?} {body}");
-        assert!(!outcome.detail.contains(KEY) && !outcome.is_closed);
+        assert!(!outcome.detail.contains(KEY) && !outcome.is_not_enabled);
         assert_eq!(outcome.retry_after, retry_after);
     }
 
@@ -112,20 +125,31 @@ mod tests {
         check(500, Some(5), r#"{"status":"OVER_QUERY_LIMIT"}"#, ("OVER_QUERY_LIMIT", true));
     }
 
+    /// What the log says of a response of the new API: in our words, and in its own.
+    fn logged(status: u16, body: &str) -> [String; 2] {
+        let Provider::Google(google) = upstream(topology::Provider::New) else { panic!("it is Google") };
+        let body = body.as_bytes().to_vec();
+        let response = Response { status, body, keep_alive: true, retry_after: None };
+        let Outcome { detail, said, .. } = Outcome::of(response, &google.upstream);
+        [detail, said]
+    }
+
     #[test]
     fn the_log_says_what_to_look_at() {
-        let detail = |status: u16, body: &str| {
-            let Provider::Google(google) = upstream(topology::Provider::New) else { panic!("it is Google") };
-            let body = body.as_bytes().to_vec();
-            Outcome::of(Response { status, body, keep_alive: true, retry_after: None }, &google.upstream).detail
+        let check = |status: &str, message: &str, [remedy, said]: [&str; 2]| {
+            let body = serde_json::json!({ "error": { "message": message, "status": status } }).to_string();
+            assert_eq!(logged(200, &body), [format!("as Places API (New) says{remedy}"), said.to_owned()]);
         };
-        let said = |status| detail(200, &format!(r#"{{"error":{{"status":"{status}"}}}}"#));
         let denied = ": look at the key, at its restrictions, and at what is enabled and billed in its project";
-        assert_eq!(said("PERMISSION_DENIED"), format!("as Places API (New) says{denied}"));
-        let quotas = ": look at the quotas of the key's project, or set places.rate";
-        assert_eq!(said("RESOURCE_EXHAUSTED"), format!("as Places API (New) says{quotas}"));
-        assert_eq!(said("INTERNAL"), "as Places API (New) says");
-        assert_eq!(detail(503, "<html>"), "HTTP 503: the answer is not JSON");
+        check("PERMISSION_DENIED", "no\n\u{e9}", [denied, "no\\n\\xc3\\xa9"]);
+        check("RESOURCE_EXHAUSTED", "", [": look at the quotas of the key's project, or set places.rate", ""]);
+        check("INTERNAL", &"x".repeat(MESSAGE_SHOWN), ["", &"x".repeat(MESSAGE_SHOWN)]);
+        check("INTERNAL", &"x".repeat(MESSAGE_SHOWN + 1), ["", &"x".repeat(MESSAGE_SHOWN)]);
+        assert_eq!(
+            logged(503, "<html>"),
+            ["HTTP 503: the answer is not JSON", ""],
+            "what we say is not said by Places"
+        );
     }
 
     #[test]
