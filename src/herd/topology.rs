@@ -70,8 +70,8 @@ pub struct Rate {
 /// Who answers a question about places.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Provider {
-    /// Google if there is a key (the legacy API, or the new one if that is not enabled for the key's project), the built-in stand-in if
-    /// there is none.
+    /// Google if there is a key (the legacy API, or the new one if that is not enabled for the key's project), the built-in stand-in
+    /// if there is none.
     #[default]
     Auto,
     /// Google's legacy Places API: needs a key.

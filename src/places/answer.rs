@@ -252,6 +252,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::places::layout_check::looks_like_googles;
 
     fn text(body: &str, bound: usize) -> Result<String, Nonsense> {
         let text = Answer::read(body.as_bytes().to_vec())?.text(bound);
@@ -359,6 +360,7 @@ mod tests {
    "status" : "UNKNOWN_ERROR"
 }"#;
         let text = String::from_utf8(answer.text(5)).expect("text");
+        assert_eq!(looks_like_googles(&text), Ok(()));
         assert_eq!((answer.status(), text), ("UNKNOWN_ERROR", format!("{expected}\n\n")));
     }
 
