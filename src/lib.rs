@@ -70,7 +70,7 @@
 //!    without a network.
 //! 5. [`streams`]: how else to say what is done with a connection.
 //! 6. [`server`]: `doors`; `client` with `clients` and `replies`; `contact`, `neighbours` with `links`, `repairs`; `keys` with
-//!    `handshake` and `refusals`; `trust`; `lookups` with `inquiries`, `errands` and `allowance`; the limits. Then `style` and, side
+//!    `handshake` and `refusals`; `provider` with `trust`; `lookups` with `inquiries`, `errands` and `allowance`; the limits. Then `style` and, side
 //!    by side, `callbacks` and `streaming`: `session`, `peer`, `lookup`.
 //! 7. [`places`]: `question`, `api` with `key`, `answer`, and `mapping` with `layout`; then the built-in data that stands in for
 //!    Google: `gazetteer`, `standin`, and `faults` with `plan`, which `server::standin` plays.

@@ -14,7 +14,7 @@ use std::mem;
 use std::sync::Arc;
 
 use super::limits::LOOKUPS;
-use super::trust::Upstream;
+use super::provider::Upstream;
 use crate::event_loop::ConnId;
 use crate::places::question::Question;
 use crate::wire::http::{HttpError, Limits, Status};

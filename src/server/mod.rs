@@ -8,7 +8,7 @@
 //!   How pauses grow, `backoff` knows.
 //! - `lookups`: questions to Places; who asked what, `inquiries` knows, which connection asks it, `errands`,
 //!   and how often Google may be asked, `allowance`.
-//! - `standin`: the stand-in for Places, a server like any other. `trust`: who answers, and whom we believe over TLS.
+//! - `standin`: the stand-in for Places, a server like any other. `provider`: who is asked; `trust`: whom we believe over TLS.
 //! - `keys`: as whom a server appears on encrypted links, and whom it lets in; `handshake` has the words for what was refused,
 //!   `refusals` says when they are said.
 //!
@@ -34,6 +34,7 @@ pub mod limits;
 mod links;
 mod lookups;
 mod neighbours;
+mod provider;
 mod refusals;
 mod repairs;
 mod replies;
@@ -53,9 +54,10 @@ use crate::herd::topology::{self, Topology};
 
 pub use self::keys::{KeyFiles, Keys, Pem, exposure};
 pub use self::links::LinkStatus;
+pub use self::provider::Provider;
 pub use self::standin::Standin;
 pub use self::style::Style;
-pub use self::trust::{Identity, Provider, TrustError};
+pub use self::trust::{Identity, TrustError};
 
 use self::clients::Clients;
 use self::doors::Doors;

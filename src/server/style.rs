@@ -7,7 +7,7 @@ use super::callbacks::peer::Peer;
 use super::callbacks::session::Session;
 use super::contact::Contact;
 use super::limits::LOOKUP_CONNECT_TIME;
-use super::trust::Upstream;
+use super::provider::Upstream;
 use super::{ServerId, Servers, streaming};
 use crate::event_loop::{ConnId, Connect, Loop, Protocol};
 use crate::streams::Handle;

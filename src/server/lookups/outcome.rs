@@ -4,7 +4,7 @@
 //! Whether another upstream is asked instead, and for how long nobody is, is decided elsewhere.
 
 use crate::places::answer::Answer;
-use crate::server::trust::Upstream;
+use crate::server::provider::Upstream;
 use crate::wire::escaped::Escaped;
 use crate::wire::http_response::Response;
 use crate::wire::retry_after::RetryAfter;
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
     use crate::herd::topology::{self, Places, Url};
     use crate::places::key::Key;
-    use crate::server::trust::Provider;
+    use crate::server::provider::Provider;
 
     const KEY: &str = "AIzaCanary-of-outcomes-0123456789abcdef";
 

@@ -12,6 +12,7 @@ use super::Standin;
 use crate::event_loop::{Address, Loop, Protocol, ProtocolFactory};
 use crate::places::faults::Faults;
 use crate::server::Servers;
+use crate::server::provider::Upstream;
 use crate::server::trust::Identity;
 
 /// Starts it; the lookups are told when it listens.
@@ -35,7 +36,7 @@ impl ProtocolFactory<Servers> for Entrance {
     fn listening(&mut self, event_loop: &mut Loop<'_, Servers>, servers: &mut Servers, address: &Address) {
         let address = address.ip().expect("it was asked to listen on one");
         log::info!("the built-in places listen on {address}");
-        servers.lookups.found(event_loop, self.identity.upstream(address));
+        servers.lookups.found(event_loop, Upstream::embedded(&self.identity, address));
     }
 
     fn failed(&mut self, event_loop: &mut Loop<'_, Servers>, servers: &mut Servers, error: io::Error) {
