@@ -185,6 +185,10 @@ fn google_wants_a_key() {
     fs::remove_file(from_file.folder.path().join("key")).expect("removed");
     let missing = "proxy-herd: places.key_file: key: No such file or directory (os error 2)\n";
     check(&run(&from_file.folder, &["Ball"]), 2, Some(""), missing);
+    let trusting = herd(r#"{ "key_file": "key", "ca_file": "key" }"#);
+    fs::write(trusting.folder.path().join("key"), "canary").expect("written");
+    let none = "proxy-herd: places.ca_file: key: holds no certificate (PEM)\n";
+    check(&run(&trusting.folder, &["Ball"]), 2, Some(""), none);
 }
 
 #[test]

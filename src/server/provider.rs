@@ -52,7 +52,8 @@ impl Provider {
     /// # Errors
     /// If `ca_file` cannot be read or holds no certificate, or the host of `url` can have none.
     pub fn google(places: &Places, key: Key) -> Result<Self, TrustError> {
-        let config = client_trusting(places.ca_file.as_deref())?;
+        let config = client_trusting(places.ca_file.as_deref())
+            .map_err(|TrustError(why)| TrustError(format!("places.ca_file: {why}")))?;
         let upstream = |api: Api| {
             let url = places.url.clone().unwrap_or_else(|| api.google());
             Upstream::new(api, url, key.clone(), &config).map(Arc::new)
@@ -84,8 +85,9 @@ impl Upstream {
         let security = match places.scheme {
             Scheme::Http => Security::Plain,
             Scheme::Https => {
-                let name = ServerName::try_from(places.host.clone())
-                    .map_err(|error| TrustError(format!("no certificate can be good for {}: {error}", places.host)))?;
+                let name = ServerName::try_from(places.host.clone()).map_err(|error| {
+                    TrustError(format!("places.url: no certificate can be good for {}: {error}", places.host))
+                })?;
                 Security::Tls(Arc::clone(config), name)
             }
         };

@@ -127,7 +127,7 @@ fn keys_that_are_none_are_not_shown() {
     }
     // A good one beside something else that is wrong.
     let key = Some(OsStr::new(KEY));
-    refused(r#"{ "provider": "legacy", "ca_file": "none" }"#, key, b"", "none: ");
+    refused(r#"{ "provider": "legacy", "ca_file": "none" }"#, key, b"", "places.ca_file: none: ");
     refused(r#"{ "provider": "legacy", "ca_file": "key" }"#, None, KEY.as_bytes(), "wants a key");
     refused(r#"{ "provider": "legacy", "ca_file": "key" }"#, key, KEY.as_bytes(), "key");
     refused(r#"{ "provider": "nobody" }"#, key, b"", "$.places.provider");

@@ -40,7 +40,7 @@ fn why_places_refuses_is_told_with_what_to_look_at() {
     check(Level::Debug, " the legacy Places API says: The provided API key is invalid.");
     check(
         Level::Warn,
-        " gets no places for its reply 0: REQUEST_DENIED, as the legacy Places API says: look at the key, at its \
+        " gets no places for its reply 0: REQUEST_DENIED, says the legacy Places API; look at the key, at its \
          restrictions, and at what is enabled and billed in its project",
     );
 }

@@ -60,12 +60,12 @@ impl Outcome {
 fn complaint(answer: &Answer, upstream: &Upstream) -> String {
     let remedy = match answer.status() {
         Answer::REQUEST_DENIED => {
-            ": look at the key, at its restrictions, and at what is enabled and billed in its project"
+            "; look at the key, at its restrictions, and at what is enabled and billed in its project"
         }
-        Answer::OVER_QUERY_LIMIT => ": look at the quotas of the key's project, or set places.rate",
+        Answer::OVER_QUERY_LIMIT => "; look at the quotas of the key's project, or set places.rate",
         _ => "",
     };
-    format!("as {} says{remedy}", upstream.api())
+    format!("says {}{remedy}", upstream.api())
 }
 
 /// A message of Places, fit to be logged.
@@ -138,11 +138,11 @@ mod tests {
     fn the_log_says_what_to_look_at() {
         let check = |status: &str, message: &str, [remedy, said]: [&str; 2]| {
             let body = serde_json::json!({ "error": { "message": message, "status": status } }).to_string();
-            assert_eq!(logged(200, &body), [format!("as Places API (New) says{remedy}"), said.to_owned()]);
+            assert_eq!(logged(200, &body), [format!("says Places API (New){remedy}"), said.to_owned()]);
         };
-        let denied = ": look at the key, at its restrictions, and at what is enabled and billed in its project";
+        let denied = "; look at the key, at its restrictions, and at what is enabled and billed in its project";
         check("PERMISSION_DENIED", "no\n\u{e9}", [denied, "no\\n\\xc3\\xa9"]);
-        check("RESOURCE_EXHAUSTED", "", [": look at the quotas of the key's project, or set places.rate", ""]);
+        check("RESOURCE_EXHAUSTED", "", ["; look at the quotas of the key's project, or set places.rate", ""]);
         check("INTERNAL", &"x".repeat(MESSAGE_SHOWN), ["", &"x".repeat(MESSAGE_SHOWN)]);
         check("INTERNAL", &"x".repeat(MESSAGE_SHOWN + 1), ["", &"x".repeat(MESSAGE_SHOWN)]);
         assert_eq!(
