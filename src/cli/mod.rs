@@ -76,7 +76,7 @@ struct Options {
     /// Log everything; in the demo, too
     #[arg(short, long, global = true, conflicts_with = "quiet")]
     verbose: bool,
-    /// Log no lines received and sent
+    /// Log no lines received and sent, and nothing that is asked of Places or said by it
     #[arg(short, long, global = true)]
     quiet: bool,
 }
