@@ -164,7 +164,7 @@ fn places_of_every_kind() {
         ("the HTTP body is too long", answer(&length(usize::MAX), "")),
         ("the HTTP head is too long", answer(&format!("200 OK\r\nX: {}", echo.repeat(500)), "")),
         ("an HTTP chunk is malformed", answer("200 OK\r\nTransfer-Encoding: chunked", &echo)),
-        ("HTTP 302", answer("302 Found\r\nLocation: /\r\nContent-Length: 0", "")),
+        ("HTTP 302: a redirect", answer("302 Found\r\nLocation: /\r\nContent-Length: 0", "")),
         ("the connection ended", Behaviour::bytes("")),
     ];
     for (expected, behaviour) in behaviours {

@@ -46,7 +46,10 @@ impl Outcome {
                     }
                     _ => Answer::unknown_error("Places gave an answer that makes no sense."),
                 },
-                detail: format!("HTTP {status}: {nonsense}"),
+                detail: match status {
+                    300..=399 => format!("HTTP {status}: a redirect, and those are not followed; look at places.url"),
+                    _ => format!("HTTP {status}: {nonsense}"),
+                },
                 said: String::new(),
                 is_not_enabled: false,
                 is_too_much,
