@@ -28,7 +28,8 @@ impl Key {
             return false;
         }
         let told = unescaped(text);
-        shows(text) || shows(&told) || shows(&Cow::from(percent_decode(&told)))
+        // Most texts have no percent sign: then there is no third one to look through.
+        shows(text) || shows(&told) || memchr(b'%', &told).is_some() && shows(&Cow::from(percent_decode(&told)))
     }
 
     /// As it stands in a query.
@@ -50,14 +51,19 @@ impl fmt::Debug for Key {
 
 /// The text without JSON's escapes of single bytes, wherever they stand.
 fn unescaped(text: &[u8]) -> Cow<'_, [u8]> {
-    let Some(first) = memchr(b'\\', text) else { return Cow::Borrowed(text) };
-    let (before, mut rest) = text.split_at(first);
-    let mut told = before.to_vec();
-    while let [start, after @ ..] = rest {
-        let (byte, length) = escape(after).filter(|_| *start == b'\\').unwrap_or((*start, 0));
+    let mut told = Vec::new();
+    let mut rest = text;
+    while let Some(at) = memchr(b'\\', rest) {
+        let after = &rest[at + 1..];
+        let (byte, length) = escape(after).unwrap_or((b'\\', 0));
+        told.extend_from_slice(&rest[..at]);
         told.push(byte);
         rest = &after[length..];
     }
+    if told.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    told.extend_from_slice(rest);
     Cow::Owned(told)
 }
 
