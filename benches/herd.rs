@@ -1,5 +1,5 @@
 //! What a message costs without a network: reading a line, an IAMAT through the node by the number of known clients, a
-//! newcomer in a full directory, and an answer of Places read and cut.
+//! newcomer in a full directory, and an answer of Places mapped, read and cut.
 
 use std::hint::black_box;
 
@@ -12,7 +12,9 @@ use proxy_herd::herd::node::{Effects, NeighbourId, Node, Origin};
 use proxy_herd::herd::report::Report;
 use proxy_herd::herd::timestamp::Timestamp;
 use proxy_herd::places::answer::Answer;
+use proxy_herd::places::mapping;
 use proxy_herd::wire::lines::{Line, LineBuffer};
+use serde_json::Value;
 
 fn reading(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("read");
@@ -94,9 +96,12 @@ fn evicting(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// An answer is read once and cut for each client that asked.
+/// An answer is mapped if it is the new API's, read once, and cut for each client that asked.
 fn answering(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("answer of 20 results");
+    let new = new_page();
+    group.throughput(Throughput::Bytes(new.len() as u64));
+    group.bench_function("map", |bencher| bencher.iter(|| mapping::legacy(black_box(new.as_bytes()))));
     group.throughput(Throughput::Bytes(HELSINKI.len() as u64));
     group.bench_function("read", |bencher| {
         bencher.iter_batched(|| HELSINKI.to_vec(), |body| Answer::read(black_box(body)), BatchSize::SmallInput);
@@ -109,6 +114,14 @@ fn answering(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// What the new API says of as many places as there may be, each with all its fields.
+fn new_page() -> String {
+    let mut page: Value = serde_json::from_str(NEW).expect("JSON");
+    let place = page["places"][0].take();
+    page["places"] = vec![place; Answer::RESULTS_LIMIT].into();
+    format!("{page:#}")
+}
+
 fn write_digits(text: &mut [u8], mut number: u64) {
     for digit in text.iter_mut().rev() {
         *digit = b'0' + (number % 10) as u8;
@@ -119,6 +132,7 @@ fn write_digits(text: &mut [u8], mut number: u64) {
 const IAMAT: &[u8] = b"IAMAT kiwi.cs.ucla.edu +34.068930-118.445127 1520023934.918963997";
 const WHATSAT: &[u8] = b"WHATSAT kiwi.cs.ucla.edu 10 5";
 const AT: &[u8] = b"AT Goloman +0.263873386 kiwi.cs.ucla.edu +34.068930-118.445127 1520023934.918963997";
+const NEW: &str = include_str!("../tests/data/nearby_new.json");
 const HELSINKI: &[u8] = include_bytes!("../tests/data/helsinki.json");
 
 /// How many clients the full directory has room for.

@@ -16,10 +16,9 @@ use std::ops::Range;
 
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
-use serde_json::json;
 use serde_json::value::RawValue;
 
-use crate::places::layout;
+use crate::places::layout::{self, Json, object};
 
 /// An answer, read once and cut for any number of clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,13 +75,13 @@ impl Answer {
     }
 
     fn failure(status: &str, message: &str) -> Self {
-        let members = json!({
+        let page = object! {
             "error_message": message,
-            "html_attributions": [],
-            "results": [],
+            "html_attributions": Json::Array(Vec::new()),
+            "results": Json::Array(Vec::new()),
             "status": status,
-        });
-        Self::read(layout::write(&members).into_bytes()).expect("the layout is JSON with a status")
+        };
+        Self::read(layout::write(&page)).expect("the layout is JSON with a status")
     }
 
     /// Google's `status`: `OK`, `ZERO_RESULTS`, `REQUEST_DENIED`, ...

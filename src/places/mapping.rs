@@ -1,6 +1,8 @@
 //! An answer of Places API (New) to Nearby Search, as the legacy API would have given it. Bytes in, bytes out.
 //!
-//! - Nothing is invented: what Google does not say, the legacy answer does not have. A number is the number that Google wrote.
+//! - Nothing is invented: what Google does not say, the legacy answer does not have.
+//! - A number is the one that Google wrote, to the digit, but for zeros at the end of a fraction: it is never a float here, and one that no float
+//!   holds is passed on, as in an answer that is not mapped. How many there are of something is a whole number of 32 bits.
 //! - Google writes messages of protobuf as JSON: a `null` says as much as no member, and so does a coordinate that is left out as
 //!   one of zero. Members that are not known here may hold anything, however deeply it is nested.
 //! - A `photo_reference` is a photo's resource name, `places/ID/photos/ID`: Place Photos (New) takes it, the legacy one does not.
@@ -12,18 +14,19 @@
 //!
 //! Source: Google's reference of `places.searchNearby` (v1) and of the legacy Nearby Search, and AIP-193 for errors.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 use std::marker::PhantomData;
-use std::slice;
+use std::ops::Deref;
 
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::{Value, json};
+use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 
 use crate::places::answer::{Answer, Nonsense};
-use crate::places::layout;
+use crate::places::layout::{self, AsJson, Json, object};
 use crate::wire::http::Limits;
 
 /// What the mapping needs of an answer: the value of `X-Goog-FieldMask`, and so the price.
@@ -46,53 +49,58 @@ pub const LIST_LIMIT: usize = 100;
 /// # Errors
 /// What `body` lacks to be an answer of Places API (New).
 pub fn legacy(body: &[u8]) -> Result<Vec<u8>, Nonsense> {
-    let text = std::str::from_utf8(body).map_err(|_| Nonsense::NotText)?;
-    let page = match serde_json::from_str(text)? {
-        Object(Said { places: Some(_), error: Some(_) }) => return Err(Nonsense::NotPlaces),
-        Object(Said { error: Some(Object(failure)), .. }) => failed(&failure),
+    let text = str::from_utf8(body).map_err(|_| Nonsense::NotText)?;
+    let Object(said) = serde_json::from_str(text)?;
+    let page = match &said {
+        Said { places: Some(_), error: Some(_) } => return Err(Nonsense::NotPlaces),
+        Said { error: Some(Object(failure)), .. } => failed(failure),
+        Said { places: Some(Few(places)), .. } => found(places),
         // None are told by saying nothing. Who says something else is not Places.
-        Object(Said { places: None, .. }) if !text.bytes().filter(|byte| !byte.is_ascii_whitespace()).eq(*b"{}") => {
-            return Err(Nonsense::NotPlaces);
-        }
-        Object(Said { places, .. }) => found(places.as_ref().map_or(&[], |Few(places)| places)),
+        Said { .. } if text.bytes().filter(|byte| !byte.is_ascii_whitespace()).eq(*b"{}") => found(&[]),
+        Said { .. } => return Err(Nonsense::NotPlaces),
     };
-    let text = layout::write(&stated(page)) + "\n";
-    if text.len() > Limits::default().body { Err(Nonsense::TooLong) } else { Ok(text.into_bytes()) }
+    let mut text = layout::write_within(Limits::default().body - NEWLINE.len(), &page).ok_or(Nonsense::TooLong)?;
+    text.extend_from_slice(NEWLINE);
+    Ok(text)
 }
+
+/// What Google ends a body with.
+const NEWLINE: &[u8] = b"\n";
 
 /// What Places API (New) says: places, none of them, or an error.
 #[derive(Deserialize)]
-struct Said {
-    places: Option<Few<Object<Place>>>,
-    error: Option<Object<Failure>>,
+#[serde(bound(deserialize = "'de: 'text"))]
+struct Said<'text> {
+    places: Option<Few<Object<Place<'text>>>>,
+    error: Option<Object<Failure<'text>>>,
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Place {
-    attributions: Option<Few<Object<Attribution>>>,
-    business_status: Option<String>,
+#[serde(rename_all = "camelCase", bound(deserialize = "'de: 'text"))]
+struct Place<'text> {
+    attributions: Option<Few<Object<Attribution<'text>>>>,
+    business_status: Option<Text<'text>>,
     current_opening_hours: Option<Object<OpeningHours>>,
-    display_name: Option<Object<DisplayName>>,
-    icon_background_color: Option<String>,
-    icon_mask_base_uri: Option<String>,
-    id: Option<String>,
-    location: Option<Object<Coordinates>>,
-    photos: Option<Few<Object<Photo>>>,
-    plus_code: Option<Object<PlusCode>>,
-    price_level: Option<String>,
-    rating: Option<f64>,
-    short_formatted_address: Option<String>,
-    types: Option<Few<String>>,
+    display_name: Option<Object<DisplayName<'text>>>,
+    icon_background_color: Option<Text<'text>>,
+    icon_mask_base_uri: Option<Text<'text>>,
+    id: Option<Text<'text>>,
+    location: Option<Object<Coordinates<'text>>>,
+    photos: Option<Few<Object<Photo<'text>>>>,
+    plus_code: Option<Object<PlusCode<'text>>>,
+    price_level: Option<Text<'text>>,
+    rating: Option<Number<'text>>,
+    short_formatted_address: Option<Text<'text>>,
+    types: Option<Few<Text<'text>>>,
     user_rating_count: Option<u32>,
-    viewport: Option<Object<Viewport>>,
+    viewport: Option<Object<Viewport<'text>>>,
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Attribution {
-    provider: Option<String>,
-    provider_uri: Option<String>,
+#[serde(rename_all = "camelCase", bound(deserialize = "'de: 'text"))]
+struct Attribution<'text> {
+    provider: Option<Text<'text>>,
+    provider_uri: Option<Text<'text>>,
 }
 
 #[derive(Deserialize)]
@@ -102,68 +110,90 @@ struct OpeningHours {
 }
 
 #[derive(Deserialize)]
-struct DisplayName {
-    text: Option<String>,
+#[serde(bound(deserialize = "'de: 'text"))]
+struct DisplayName<'text> {
+    text: Option<Text<'text>>,
 }
 
 #[derive(Deserialize)]
-struct Coordinates {
-    latitude: Option<f64>,
-    longitude: Option<f64>,
+#[serde(bound(deserialize = "'de: 'text"))]
+struct Coordinates<'text> {
+    latitude: Option<Number<'text>>,
+    longitude: Option<Number<'text>>,
 }
 
 #[derive(Deserialize)]
-struct Viewport {
-    low: Option<Object<Coordinates>>,
-    high: Option<Object<Coordinates>>,
+#[serde(bound(deserialize = "'de: 'text"))]
+struct Viewport<'text> {
+    low: Option<Object<Coordinates<'text>>>,
+    high: Option<Object<Coordinates<'text>>>,
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct PlusCode {
-    global_code: Option<String>,
-    compound_code: Option<String>,
+#[serde(rename_all = "camelCase", bound(deserialize = "'de: 'text"))]
+struct PlusCode<'text> {
+    global_code: Option<Text<'text>>,
+    compound_code: Option<Text<'text>>,
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Photo {
-    author_attributions: Option<Few<Object<Author>>>,
+#[serde(rename_all = "camelCase", bound(deserialize = "'de: 'text"))]
+struct Photo<'text> {
+    author_attributions: Option<Few<Object<Author<'text>>>>,
     height_px: Option<u32>,
-    name: Option<String>,
+    name: Option<Text<'text>>,
     width_px: Option<u32>,
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Author {
-    display_name: Option<String>,
-    uri: Option<String>,
+#[serde(rename_all = "camelCase", bound(deserialize = "'de: 'text"))]
+struct Author<'text> {
+    display_name: Option<Text<'text>>,
+    uri: Option<Text<'text>>,
 }
 
 #[derive(Deserialize)]
-struct Failure {
-    message: Option<String>,
-    status: Option<String>,
-    details: Option<Few<Object<Detail>>>,
+#[serde(bound(deserialize = "'de: 'text"))]
+struct Failure<'text> {
+    message: Option<Text<'text>>,
+    status: Option<Text<'text>>,
+    details: Option<Few<Object<Detail<'text>>>>,
 }
 
 #[derive(Deserialize)]
-struct Detail {
-    reason: Option<String>,
+#[serde(bound(deserialize = "'de: 'text"))]
+struct Detail<'text> {
+    reason: Option<Text<'text>>,
+}
+
+/// A string, copied only if it is written with escapes. (Serde would always copy the [`Cow`] in an `Option<Cow<str>>`.)
+#[derive(Deserialize)]
+struct Text<'text>(#[serde(borrow)] Cow<'text, str>);
+
+impl Deref for Text<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A number in the words that it is written in.
+struct Number<'text>(&'text str);
+
+impl<'de: 'text, 'text> Deserialize<'de> for Number<'text> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = <&RawValue>::deserialize(deserializer)?.get();
+        if value.starts_with(|first: char| first == '-' || first.is_ascii_digit()) {
+            Ok(Self(value))
+        } else {
+            Err(D::Error::custom("not a number"))
+        }
+    }
 }
 
 /// The first elements of an array, at most [`LIST_LIMIT`]; the others are read over.
 struct Few<T>(Vec<T>);
-
-impl<'list, T> IntoIterator for &'list Few<T> {
-    type Item = &'list T;
-    type IntoIter = slice::Iter<'list, T>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.0.iter()
-    }
-}
 
 impl<'text, T: Deserialize<'text>> Deserialize<'text> for Few<T> {
     fn deserialize<D: Deserializer<'text>>(deserializer: D) -> Result<Self, D::Error> {
@@ -215,78 +245,133 @@ impl<'text, T: Deserialize<'text>> Visitor<'text> for ObjectVisitor<T> {
     }
 }
 
-fn failed(failure: &Failure) -> Value {
-    let reasons = failure.details.iter().flatten().filter_map(|Object(detail)| detail.reason.as_deref());
+fn failed<'page>(failure: &'page Failure<'_>) -> Json<'page> {
+    let is_of_the_key = |Object(detail): &Object<Detail<'_>>| detail.reason.as_deref() == Some("API_KEY_INVALID");
     let status = match failure.status.as_deref() {
         Some("PERMISSION_DENIED") => "REQUEST_DENIED",
         // To the new API a key that is none is an argument like any other. Legacy clients know it as a refusal: the question was good.
-        Some("INVALID_ARGUMENT") if reasons.into_iter().any(|reason| reason == "API_KEY_INVALID") => "REQUEST_DENIED",
+        Some("INVALID_ARGUMENT") if all(&failure.details).any(is_of_the_key) => "REQUEST_DENIED",
         Some("INVALID_ARGUMENT") => "INVALID_REQUEST",
         Some("RESOURCE_EXHAUSTED") => "OVER_QUERY_LIMIT",
         _ => Answer::UNKNOWN_ERROR,
     };
-    json!({ "error_message": failure.message, "html_attributions": [], "results": [], "status": status })
+    object! {
+        "error_message": &failure.message,
+        "html_attributions": Json::Array(Vec::new()),
+        "results": Json::Array(Vec::new()),
+        "status": status,
+    }
 }
 
-fn found(places: &[Object<Place>]) -> Value {
+fn found<'page>(places: &'page [Object<Place<'_>>]) -> Json<'page> {
     let places = &places[..places.len().min(Answer::RESULTS_LIMIT)];
     let mut seen = HashSet::new();
-    let attributions = places.iter().flat_map(|Object(place)| place.attributions.iter().flatten());
+    let attributions = places.iter().flat_map(|Object(place)| all(&place.attributions));
     let links = attributions.filter_map(|Object(from)| link(from.provider.as_deref(), from.provider_uri.as_deref()));
-    json!({
-        "html_attributions": links.filter(|link| seen.insert(link.clone())).collect::<Vec<_>>(),
-        "results": places.iter().map(result).collect::<Vec<_>>(),
+    object! {
+        "html_attributions": links.filter(|link| seen.insert(link.clone())).collect::<Json<'_>>(),
+        "results": places.iter().collect::<Json<'_>>(),
         "status": if places.is_empty() { "ZERO_RESULTS" } else { "OK" },
-    })
+    }
 }
 
-fn result(Object(place): &Object<Place>) -> Value {
-    let viewport = place.viewport.as_ref().map(|Object(viewport)| viewport);
-    let plus_code = place.plus_code.as_ref().map(|Object(plus_code)| plus_code);
-    json!({
-        "business_status": place.business_status,
-        "geometry": {
-            "location": place.location.as_ref().map(corner),
-            "viewport": {
-                "northeast": viewport.and_then(|viewport| viewport.high.as_ref()).map(corner),
-                "southwest": viewport.and_then(|viewport| viewport.low.as_ref()).map(corner),
-            },
-        },
-        "icon_background_color": place.icon_background_color,
-        "icon_mask_base_uri": place.icon_mask_base_uri,
-        "name": place.display_name.as_ref().map(|Object(name)| &name.text),
-        "opening_hours": { "open_now": place.current_opening_hours.as_ref().map(|Object(hours)| hours.open_now) },
-        "photos": place.photos.as_ref().map(|photos| photos.into_iter().map(photo).collect::<Vec<_>>()),
-        "place_id": place.id,
-        "plus_code": {
-            "compound_code": plus_code.map(|plus_code| &plus_code.compound_code),
-            "global_code": plus_code.map(|plus_code| &plus_code.global_code),
-        },
-        "price_level": place.price_level.as_deref().and_then(price_level),
-        "rating": place.rating,
-        "reference": place.id,
-        "types": place.types.as_ref().map(|Few(types)| types),
-        "user_ratings_total": place.user_rating_count,
-        "vicinity": place.short_formatted_address,
-    })
+impl AsJson for Place<'_> {
+    fn as_json(&self) -> Json<'_> {
+        object! {
+            "business_status": &self.business_status,
+            "geometry": object! { "location": &self.location, "viewport": &self.viewport },
+            "icon_background_color": &self.icon_background_color,
+            "icon_mask_base_uri": &self.icon_mask_base_uri,
+            "name": &self.display_name,
+            "opening_hours": &self.current_opening_hours,
+            "photos": &self.photos,
+            "place_id": &self.id,
+            "plus_code": &self.plus_code,
+            "price_level": self.price_level.as_deref().and_then(price_level),
+            "rating": &self.rating,
+            "reference": &self.id,
+            "types": &self.types,
+            "user_ratings_total": self.user_rating_count,
+            "vicinity": &self.short_formatted_address,
+        }
+    }
 }
 
-fn corner(Object(coordinates): &Object<Coordinates>) -> Value {
-    json!({ "lat": coordinates.latitude.unwrap_or(0.0), "lng": coordinates.longitude.unwrap_or(0.0) })
+impl AsJson for Viewport<'_> {
+    fn as_json(&self) -> Json<'_> {
+        object! { "northeast": &self.high, "southwest": &self.low }
+    }
 }
 
-fn photo(Object(photo): &Object<Photo>) -> Value {
-    let authors = photo.author_attributions.iter().flatten();
-    let links = authors.filter_map(|Object(author)| link(author.display_name.as_deref(), author.uri.as_deref()));
-    json!({
-        "height": photo.height_px,
-        "html_attributions": links.collect::<Vec<_>>(),
-        "photo_reference": photo.name,
-        "width": photo.width_px,
-    })
+impl AsJson for Coordinates<'_> {
+    fn as_json(&self) -> Json<'_> {
+        let Self { latitude, longitude } = self;
+        let zero = &Number("0");
+        object! { "lat": latitude.as_ref().unwrap_or(zero), "lng": longitude.as_ref().unwrap_or(zero) }
+    }
 }
 
-fn price_level(level: &str) -> Option<u8> {
+impl AsJson for DisplayName<'_> {
+    fn as_json(&self) -> Json<'_> {
+        Json::from(&self.text)
+    }
+}
+
+impl AsJson for OpeningHours {
+    fn as_json(&self) -> Json<'_> {
+        object! { "open_now": self.open_now }
+    }
+}
+
+impl AsJson for PlusCode<'_> {
+    fn as_json(&self) -> Json<'_> {
+        object! { "compound_code": &self.compound_code, "global_code": &self.global_code }
+    }
+}
+
+impl AsJson for Photo<'_> {
+    fn as_json(&self) -> Json<'_> {
+        let authors = all(&self.author_attributions);
+        let links = authors.filter_map(|Object(author)| link(author.display_name.as_deref(), author.uri.as_deref()));
+        object! {
+            "height": self.height_px,
+            "html_attributions": links.collect::<Json<'_>>(),
+            "photo_reference": &self.name,
+            "width": self.width_px,
+        }
+    }
+}
+
+impl AsJson for Text<'_> {
+    fn as_json(&self) -> Json<'_> {
+        Json::from(&**self)
+    }
+}
+
+impl AsJson for Number<'_> {
+    fn as_json(&self) -> Json<'_> {
+        Json::Number(self.0.into())
+    }
+}
+
+impl<T: AsJson> AsJson for Few<T> {
+    fn as_json(&self) -> Json<'_> {
+        self.0.iter().collect()
+    }
+}
+
+impl<T: AsJson> AsJson for Object<T> {
+    fn as_json(&self) -> Json<'_> {
+        self.0.as_json()
+    }
+}
+
+/// What there is in a list, if there is one.
+fn all<T>(list: &Option<Few<T>>) -> impl Iterator<Item = &T> {
+    list.iter().flat_map(|Few(elements)| elements)
+}
+
+fn price_level(level: &str) -> Option<u32> {
     match level {
         "PRICE_LEVEL_FREE" => Some(0),
         "PRICE_LEVEL_INEXPENSIVE" => Some(1),
@@ -299,39 +384,32 @@ fn price_level(level: &str) -> Option<u8> {
 
 /// Who must be named, as HTML: a link if there is somewhere on the web to go, nothing if there is no name.
 fn link(name: Option<&str>, uri: Option<&str>) -> Option<String> {
-    let name = escaped(name?);
+    let name = Html(name?);
     let Some(uri) = uri.filter(|uri| ["https://", "http://", "//"].iter().any(|start| uri.starts_with(start))) else {
-        return Some(name);
+        return Some(name.to_string());
     };
     let scheme = if uri.starts_with("//") { "https:" } else { "" };
-    Some(format!("<a href=\"{scheme}{}\">{name}</a>", escaped(uri)))
+    Some(format!("<a href=\"{scheme}{}\">{name}</a>", Html(uri)))
 }
 
-/// The text as it stands in HTML, between tags or quotes.
-fn escaped(text: &str) -> String {
-    let mut html = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => html.push_str("&amp;"),
-            '<' => html.push_str("&lt;"),
-            '>' => html.push_str("&gt;"),
-            '"' => html.push_str("&quot;"),
-            '\'' => html.push_str("&#39;"),
-            _ => html.push(character),
-        }
-    }
-    html
-}
+/// A text as it stands in HTML, between tags or quotes.
+struct Html<'text>(&'text str);
 
-/// The value without the members that state nothing, at any depth: `null`, or an object of such members.
-fn stated(value: Value) -> Value {
-    match value {
-        Value::Array(elements) => elements.into_iter().map(stated).collect(),
-        Value::Object(members) => {
-            let members = members.into_iter().map(|(key, value)| (key, stated(value)));
-            members.filter(|(_, value)| !value.is_null() && *value != json!({})).collect()
+impl fmt::Display for Html<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rest = self.0;
+        while let Some(at) = rest.find(['&', '<', '>', '"', '\'']) {
+            formatter.write_str(&rest[..at])?;
+            formatter.write_str(match rest.as_bytes()[at] {
+                b'&' => "&amp;",
+                b'<' => "&lt;",
+                b'>' => "&gt;",
+                b'"' => "&quot;",
+                _ => "&#39;",
+            })?;
+            rest = &rest[at + 1..];
         }
-        scalar => scalar,
+        formatter.write_str(rest)
     }
 }
 

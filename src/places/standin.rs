@@ -90,8 +90,9 @@ fn decoded(part: &str) -> Option<String> {
 }
 
 /// JSON, as both APIs send it: a newline follows.
-fn json(status: u16, text: String) -> Reply {
-    Reply { status, content_type: "application/json; charset=UTF-8", location: None, body: (text + "\n").into_bytes() }
+fn json(status: u16, mut body: Vec<u8>) -> Reply {
+    body.push(b'\n');
+    Reply { status, content_type: "application/json; charset=UTF-8", location: None, body }
 }
 
 fn text(status: u16, text: &str) -> Reply {

@@ -27,4 +27,4 @@ fn no_answer_costs_many_times_the_longest_body() {
 }
 
 /// How many times its longest body an answer may cost, for a moment.
-const MOST: u64 = 32;
+const MOST: u64 = 16;

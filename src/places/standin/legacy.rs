@@ -5,11 +5,9 @@
 //! - One page of at most 20 results, without rating, opening hours or Google's `scope`; parameters that Google knows and this does
 //!   not (`keyword`, `type`, ...) change nothing.
 
-use serde_json::{Value, json};
-
 use crate::places::gazetteer::{Gazetteer, Place};
 use crate::places::geometry::Point;
-use crate::places::layout;
+use crate::places::layout::{self, Json, object};
 use crate::places::plan::Reply;
 use crate::places::standin::sources::{Credit, id, sources, viewport};
 use crate::places::standin::{Api, RADIUS_LIMIT, decoded, json, rounded};
@@ -37,7 +35,7 @@ impl Api for Legacy<'_> {
 }
 
 impl Legacy<'_> {
-    fn search(&self, gazetteer: &Gazetteer) -> Value {
+    fn search(&self, gazetteer: &Gazetteer) -> Json<'static> {
         if self.parameter("key").is_none_or(|key| key.is_empty()) {
             return failed("REQUEST_DENIED", "The request has no key.");
         }
@@ -49,11 +47,11 @@ impl Legacy<'_> {
             return failed("INVALID_REQUEST", "The radius must be more than 0 and at most 50000 metres.");
         };
         let places = gazetteer.nearby(centre, metres);
-        json!({
-            "html_attributions": sources(&places).map(|source| Credit::of(source).html).collect::<Vec<_>>(),
-            "results": places.iter().map(result).collect::<Vec<_>>(),
+        object! {
+            "html_attributions": sources(&places).map(|source| Credit::of(source).html).collect::<Json<'_>>(),
+            "results": places.iter().map(result).collect::<Json<'_>>(),
             "status": if places.is_empty() { "ZERO_RESULTS" } else { "OK" },
-        })
+        }
     }
 
     /// The first value of a parameter, decoded; `None` if there is none or it is no text.
@@ -64,34 +62,40 @@ impl Legacy<'_> {
     }
 }
 
-fn written(status: u16, value: &Value) -> Reply {
+fn written(status: u16, value: &Json<'_>) -> Reply {
     json(status, layout::write(value))
 }
 
-fn failed(status: &str, message: &str) -> Value {
-    json!({ "error_message": message, "html_attributions": [], "results": [], "status": status })
+fn failed(status: &'static str, message: &str) -> Json<'static> {
+    object! {
+        "error_message": message.to_owned(),
+        "html_attributions": Json::Array(Vec::new()),
+        "results": Json::Array(Vec::new()),
+        "status": status,
+    }
 }
 
-fn result(place: &Place) -> Value {
+fn result(place: &Place) -> Json<'static> {
     let (id, window) = (id(place), viewport(place));
-    json!({
-        "geometry": {
+    object! {
+        "geometry": object! {
             "location": corner(place.point.latitude(), place.point.longitude()),
-            "viewport": {
+            "viewport": object! {
                 "northeast": corner(window.north, window.east),
                 "southwest": corner(window.south, window.west),
             },
         },
         "name": place.name,
-        "place_id": id,
+        "place_id": id.clone(),
         "reference": id,
-        "types": place.types.split(',').collect::<Vec<_>>(),
+        "types": place.types.split(',').collect::<Json<'_>>(),
         "vicinity": place.vicinity,
-    })
+    }
 }
 
-fn corner(latitude: f64, longitude: f64) -> Value {
-    json!({ "lat": rounded(latitude), "lng": rounded(longitude) })
+fn corner(latitude: f64, longitude: f64) -> Json<'static> {
+    let [lat, lng] = [latitude, longitude].map(|degrees| Json::Number(rounded(degrees).to_string().into()));
+    object! { "lat": lat, "lng": lng }
 }
 
 fn point(location: &str) -> Option<Point> {
@@ -107,6 +111,7 @@ const NOT_ENABLED: &str = "You're calling a legacy API, which is not enabled for
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use serde_json::Value;
 
     use super::*;
     use crate::places::answer::Answer;

@@ -220,7 +220,7 @@ fn number(degrees: f64) -> Number {
 
 /// With two spaces of indent, as this API writes.
 fn written(status: u16, value: &Value) -> Reply {
-    json(status, format!("{value:#}"))
+    json(status, format!("{value:#}").into_bytes())
 }
 
 /// The parameters of the body.
