@@ -6,6 +6,7 @@ use std::time::Duration;
 use proxy_herd::driver::sim::Weather;
 use proxy_herd::herd::topology::{Provider, Rate, Topology};
 
+use crate::faults::{NO_LEGACY, NO_NEW, QUOTA};
 use crate::records::{Logged, logged};
 use crate::simulated::Simulated;
 use crate::standin::{Places, Wire};
@@ -76,11 +77,6 @@ fn told(status: &str, message: &str) -> (String, String) {
 fn ok() -> (String, String) {
     told("OK", "")
 }
-
-const NO_LEGACY: &str = "You're calling a legacy API, which is not enabled for your project. To get newer features and more \
-                         functionality, switch to the Places API (New) or Routes API. Learn more: \
-                         https://developers.google.com/maps/legacy#LegacyApiNotActivatedMapError";
-const NO_NEW: &str = "Places API (New) has not been used in project 0 before or it is disabled.";
 
 #[test]
 fn the_api_that_is_named_is_asked_and_no_other() {
@@ -170,8 +166,8 @@ fn a_day_has_so_many_questions_and_then_there_is_another_day() {
 
 #[test]
 fn who_has_had_too_many_questions_is_left_alone_for_a_while() {
-    let new = "Quota exceeded for quota metric 'SearchNearbyRequest' of service 'places.googleapis.com'.";
-    for (api, message) in [(Provider::Legacy, "You have exceeded your rate-limit for this API."), (Provider::New, new)]
+    for (api, message) in
+        [(Provider::Legacy, "You have exceeded your rate-limit for this API."), (Provider::New, QUOTA)]
     {
         let lines = logged(|| {
             let mut scene = Scene::new(Wire::Plain, api, "quota", Rate::default());
