@@ -6,6 +6,8 @@
 
 #[path = "../../tests/corpus/framing.rs"]
 mod framing;
+#[path = "../../tests/corpus/messages.rs"]
+mod messages;
 #[path = "../../tests/corpus/pieces.rs"]
 mod pieces;
 #[path = "../../tests/corpus/response.rs"]

@@ -8,6 +8,7 @@ mod command;
 mod framing;
 mod lines;
 mod link;
+mod messages;
 mod outcomes;
 mod pieces;
 mod recorded;

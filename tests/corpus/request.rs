@@ -1,12 +1,11 @@
 //! What holds for whatever the stand-in is asked: any split gives the same requests within the limits, each says in one way
 //! where it ends, and none is shorter than it was said to be.
 
-use std::ops::Range;
-
 use proxy_herd::wire::http::{HttpError, Limits, Status};
 use proxy_herd::wire::http_request::{Request, RequestDecoder, RequestHead};
 
 use crate::framing::{self, Framing};
+use crate::messages::{Messages, messages};
 use crate::pieces;
 
 /// Takes `bytes` for what one asks who connects to the stand-in.
@@ -31,28 +30,9 @@ pub(crate) fn check(bytes: &[u8]) {
     }
 }
 
-/// The requests, and where they stand; and what is wrong with the bytes that follow.
-type Conversation = (Vec<(Request, Range<usize>)>, Result<(), HttpError>);
-
-fn conversation<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Conversation {
+fn conversation<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Messages<Request> {
     let mut decoder = RequestDecoder::new(LIMITS);
-    let mut requests: Vec<(Request, Range<usize>)> = Vec::new();
-    let mut fed = 0;
-    for mut piece in pieces {
-        while !piece.is_empty() {
-            let (message, consumed) = match decoder.decode(piece) {
-                Ok(Status::Partial) => (None, piece.len()),
-                Ok(Status::Complete { message, consumed }) => (Some(message), consumed),
-                Err(error) => return (requests, Err(error)),
-            };
-            assert!((1..=piece.len()).contains(&consumed), "a message has a byte at least");
-            fed += consumed;
-            piece = &piece[consumed..];
-            let start = requests.last().map_or(0, |(_, place)| place.end);
-            requests.extend(message.map(|message| (message, start..fed)));
-        }
-    }
-    (requests, Ok(()))
+    messages(pieces, |piece| decoder.decode(piece))
 }
 
 /// It is what its bytes say, and within the limits.

@@ -12,6 +12,7 @@ use proxy_herd::wire::retry_after::RetryAfter;
 use serde_json::Value;
 
 use crate::framing::{self, Framing};
+use crate::messages::messages;
 use crate::pieces;
 
 /// Takes `bytes` for what Places says until it ends.
@@ -58,23 +59,8 @@ impl Conversation {
 /// What is said in these pieces until the connection ends.
 pub(crate) fn conversation<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Conversation {
     let mut decoder = ResponseDecoder::new(LIMITS);
-    let mut responses: Vec<(Response, Range<usize>)> = Vec::new();
-    let mut fed = 0;
-    for mut piece in pieces {
-        while !piece.is_empty() {
-            let (message, consumed) = match decoder.decode(piece) {
-                Ok(Status::Partial) => (None, piece.len()),
-                Ok(Status::Complete { message, consumed }) => (Some(message), consumed),
-                Err(error) => return Conversation { responses, ending: Err(error) },
-            };
-            assert!((1..=piece.len()).contains(&consumed), "a message has a byte at least");
-            fed += consumed;
-            piece = &piece[consumed..];
-            let start = responses.last().map_or(0, |(_, place)| place.end);
-            responses.extend(message.map(|message| (message, start..fed)));
-        }
-    }
-    Conversation { responses, ending: decoder.finish() }
+    let (responses, said) = messages(pieces, |piece| decoder.decode(piece));
+    Conversation { responses, ending: said.and_then(|()| decoder.finish()) }
 }
 
 /// It keeps the limits, and is understood.
