@@ -17,6 +17,7 @@ use super::{Failure, Options, settings, tell};
 use crate::driver::Sockets;
 use crate::event_loop::{Address, EventLoop, Loop, Lost, Protocol, ProtocolFactory, ServerSecurity, Signal};
 use crate::places::faults::Faults;
+use crate::places::question::{LEGACY_PATH, NEW_PATH};
 use crate::server::{Identity, Standin};
 
 /// Run the built-in places on a port of their own: what Google answers, for people who build clients
@@ -165,8 +166,8 @@ fn greeting(address: SocketAddr, certificate: Option<&Certificate>) -> String {
     let base = format!("{scheme}://{host}");
     [
         format!("places listen on {base}"),
-        format!("ask the legacy API: curl {trust}'{base}/maps/api/place/nearbysearch/json?{LEGACY_QUESTION}'"),
-        format!("ask the new API: curl {trust}{NEW_QUESTION} {base}/v1/places:searchNearby"),
+        format!("ask the legacy API: curl {trust}'{base}{LEGACY_PATH}?{LEGACY_QUESTION}'"),
+        format!("ask the new API: curl {trust}{NEW_QUESTION} {base}{NEW_PATH}"),
     ]
     .join("\nproxy-herd: ")
 }

@@ -56,10 +56,11 @@ impl Api {
     /// Whether this says that the key's project cannot use the legacy API, or the key not for it, while the new one may do. Google
     /// tells it in words only, the status is that of a key that is no good.
     pub fn is_not_enabled(self, answer: &Answer) -> bool {
-        let words = answer.error_message().to_lowercase();
-        self == Self::Legacy
-            && answer.status() == Answer::REQUEST_DENIED
-            && NOT_ENABLED.iter().any(|why| words.contains(why))
+        let is_denied = self == Self::Legacy && answer.status() == Answer::REQUEST_DENIED;
+        is_denied && {
+            let words = answer.error_message().to_lowercase();
+            NOT_ENABLED.iter().any(|why| words.contains(why))
+        }
     }
 }
 

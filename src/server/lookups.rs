@@ -19,7 +19,7 @@ use std::collections::VecDeque;
 use std::iter;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use self::outcome::Outcome;
 use super::allowance::{Allowance, Verdict, Why};
@@ -127,13 +127,14 @@ impl Lookups {
             .expect("a position and a radius are decimal numbers");
         let name = asker.server.clone();
         let (session, ticket) = (asker.session, asker.ticket);
-        let opened = self.inquiries.open(&question, asker, event_loop.now() + LOOKUP_TIME);
+        let due = event_loop.now() + LOOKUP_TIME;
+        let opened = self.inquiries.open(&question, asker, due);
         log::debug!(target: name.as_str(), "{session} asks Places {question} ({opened:?}) for its {ticket}");
         match opened {
             Opened::Joined => {}
             Opened::Waiting => {
                 let late = question.clone();
-                let deadline = event_loop.call_later(LOOKUP_TIME, move |event_loop, servers: &mut Servers| {
+                let deadline = event_loop.call_at(due, move |event_loop, servers: &mut Servers| {
                     servers.lookups.expire(event_loop, late);
                 });
                 self.inquiries.set_deadline(&question, deadline);
@@ -228,18 +229,8 @@ impl Lookups {
 
     /// Nothing may be asked before `until`: questions that are due by then, or soon after, are answered so, the others wait.
     fn hold_back(&mut self, event_loop: &mut Loop<'_, Servers>, until: Instant, why: Why) {
-        let (message, detail) = match why {
-            Why::PerSecond => (TOO_MANY_WAIT.to_owned(), "as its turn by places.rate.per_second would be too late"),
-            Why::PerDay => {
-                let message = "No more questions are asked of Places today (UTC).";
-                (message.to_owned(), "as places.rate.per_day is used up")
-            }
-            Why::ToldOff => {
-                let seconds = (until - event_loop.now()).as_secs_f64().ceil();
-                (format!("Places has had too many questions. Ask again in {seconds} s."), "as Places is left alone")
-            }
-        };
         for question in self.inquiries.take_due_before(until + LOOKUP_LEAST_TIME) {
+            let (message, detail) = held_back(why, until - event_loop.now());
             self.answer_all(event_loop, &question, Answer::over_query_limit(&message), detail);
         }
         let alarm = self.alarm.take_if(|(at, _)| *at != until || !self.inquiries.is_waiting());
@@ -400,6 +391,21 @@ impl Lookups {
             }
         }
         true
+    }
+}
+
+/// What is told to those whose turn would be too late, as nothing may be asked for `time`; and what the log says of it.
+fn held_back(why: Why, time: Duration) -> (String, &'static str) {
+    match why {
+        Why::PerSecond => (TOO_MANY_WAIT.to_owned(), "as its turn by places.rate.per_second would be too late"),
+        Why::PerDay => {
+            let message = "No more questions are asked of Places today (UTC).";
+            (message.to_owned(), "as places.rate.per_day is used up")
+        }
+        Why::ToldOff => {
+            let seconds = time.as_secs_f64().ceil();
+            (format!("Places has had too many questions. Ask again in {seconds} s."), "as Places is left alone")
+        }
     }
 }
 
