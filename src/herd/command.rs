@@ -3,6 +3,8 @@
 //! White space is exactly space, `\t`, `\r`, `\n`, `\f` and `\v`; any other byte, UTF-8 or not, may stand in a client
 //! ID. Nothing is copied and nothing is known here: whether a client exists is the node's question.
 
+use memchr::memchr;
+
 use crate::herd::decimal::{Decimal, write_number};
 use crate::herd::position::Position;
 use crate::herd::timestamp::Timestamp;
@@ -50,11 +52,19 @@ impl<'a> Command<'a> {
 
     /// Takes `line`, without its `\n`, for a command.
     pub fn parse(line: &'a [u8]) -> Self {
+        if let Some(iamat) = Iamat::parse_plain(line) {
+            return Self::Iamat(iamat);
+        }
         let line = trim(line);
         if line.is_empty() {
             return Self::Empty;
         }
         fields(line).filter(|_| line.len() <= Self::LIMIT).and_then(Self::of_fields).unwrap_or(Self::Unknown(line))
+    }
+
+    /// Whether `line` may be an IAMAT as programs write it: for who has something to do for several of them at once.
+    pub fn is_plain_iamat(line: &[u8]) -> bool {
+        line.starts_with(PLAIN_IAMAT)
     }
 
     fn of_fields([word, client, third, fourth]: [&'a [u8]; 4]) -> Option<Self> {
@@ -73,6 +83,20 @@ impl<'a> Command<'a> {
             }
             _ => None,
         }
+    }
+}
+
+impl<'a> Iamat<'a> {
+    /// Takes `line` for an IAMAT as programs write it, with one space between fields and nothing else; `None` says nothing. Most
+    /// lines are such, and this is several times as fast as looking at each byte for white space.
+    fn parse_plain(line: &'a [u8]) -> Option<Self> {
+        let rest = line.strip_prefix(PLAIN_IAMAT).filter(|_| line.len() <= Command::LIMIT)?;
+        let (client, rest) = split_field(rest)?;
+        let (position, timestamp_text) = split_field(rest)?;
+        // In a number or a position there is no white space; a client's ID may be anything else.
+        let position = Position::parse(position)?;
+        let timestamp = Timestamp::parse(timestamp_text)?;
+        is_client(client).then_some(Self { client, position, timestamp, timestamp_text })
     }
 }
 
@@ -132,6 +156,19 @@ impl Bound {
     }
 }
 
+/// Whether `field` can be a client's ID.
+pub(super) fn is_client(field: &[u8]) -> bool {
+    // All bytes are looked at, in any case: so the compiler looks at many at once.
+    let has_white_space = field.iter().fold(false, |found, byte| found | is_white_space(*byte));
+    (1..=CLIENT_LIMIT).contains(&field.len()) && !has_white_space
+}
+
+/// What is before the first space, and what after it.
+pub(super) fn split_field(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = memchr(b' ', line)?;
+    Some((&line[..end], &line[end + 1..]))
+}
+
 /// Whether `byte` separates fields.
 pub(super) fn is_white_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t'..=b'\r')
@@ -150,6 +187,9 @@ fn fields(line: &[u8]) -> Option<[&[u8]; 4]> {
     let fields = [words.next()?, words.next()?, words.next()?, words.next()?];
     words.next().is_none().then_some(fields)
 }
+
+/// How an IAMAT begins, as programs write it.
+const PLAIN_IAMAT: &[u8] = b"IAMAT ";
 
 /// The longest client ID, in bytes.
 pub(super) const CLIENT_LIMIT: usize = 255;

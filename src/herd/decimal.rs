@@ -1,7 +1,7 @@
 //! Decimal numbers as text: digits, perhaps a point and more digits, read and written without rounding.
 //!
 //! No sign, no exponent. A point needs a digit before it, not after it: `34.` is a number, `.5` is none. Leading zeros
-//! change nothing.
+//! change nothing. Digits are found, read and written eight at a time, as the bytes of one word: each IAMAT has dozens of them.
 
 /// An unsigned decimal number, still text.
 #[derive(Clone, Copy)]
@@ -52,36 +52,79 @@ impl<'a> Decimal<'a> {
     }
 }
 
-/// Appends `number` in decimal, with leading zeros to at least `width` digits (at most [`WRITTEN_DIGITS`]).
-pub(super) fn write_number(text: &mut Vec<u8>, mut number: u64, width: usize) {
-    let mut digits = [b'0'; WRITTEN_DIGITS];
-    let mut start = digits.len();
-    while number > 0 {
-        start -= 1;
-        digits[start] += (number % 10) as u8;
-        number /= 10;
+/// Appends `number` in decimal, with leading zeros to at least `width` digits, at least one.
+pub(super) fn write_number(text: &mut Vec<u8>, number: u64, width: usize) {
+    if number < 10 && width == 1 {
+        text.push(b'0' + number as u8);
+    } else if number < EIGHT_DIGITS && width <= 8 {
+        let digits = eight_digits(number);
+        let zeros = (u64::from_le_bytes(digits) - EACH * 0x30).trailing_zeros() as usize / 8;
+        text.extend_from_slice(&digits[zeros.min(8 - width)..]);
+    } else {
+        write_number(text, number / EIGHT_DIGITS, width.saturating_sub(8).max(1));
+        text.extend_from_slice(&eight_digits(number % EIGHT_DIGITS));
     }
-    text.extend_from_slice(&digits[start.min(digits.len() - width)..]);
 }
 
 /// The digits that `bytes` begin with, perhaps none, and the rest.
 pub(super) fn split_digits(bytes: &[u8]) -> (&[u8], &[u8]) {
-    let end = bytes.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(bytes.len());
-    bytes.split_at(end)
+    let mut end = 0;
+    while let Some(word) = bytes[end..].first_chunk() {
+        match leading_digits(u64::from_le_bytes(*word)) {
+            8 => end += 8,
+            some => return bytes.split_at(end + some),
+        }
+    }
+    let last = bytes[end..].iter().position(|byte| !byte.is_ascii_digit());
+    bytes.split_at(last.map_or(bytes.len(), |last| end + last))
 }
 
-fn number(digits: &[u8]) -> u64 {
-    digits.iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0'))
+/// How many of the eight bytes of `word`, the first one lowest, are digits before the first that is none.
+fn leading_digits(word: u64) -> usize {
+    // A digit's high half is 3, and still is when 6 is added: nothing else has both.
+    let high = word & HIGH_HALVES;
+    let higher = word.wrapping_add(EACH * 0x06) & HIGH_HALVES;
+    let others = (high ^ (EACH * 0x30)) | (higher ^ (EACH * 0x30));
+    others.trailing_zeros() as usize / 8
 }
+
+/// The value of digits, at most [`WHOLE_DIGITS`].
+fn number(digits: &[u8]) -> u64 {
+    let (words, last) = digits.as_chunks();
+    let value = words.iter().fold(0, |value, word| value * EIGHT_DIGITS + eight_digits_value(*word));
+    last.iter().fold(value, |value, digit| value * 10 + u64::from(digit - b'0'))
+}
+
+/// The value of eight digits: neighbours are put together, then pairs, then fours.
+fn eight_digits_value(digits: [u8; 8]) -> u64 {
+    let ones = u64::from_le_bytes(digits) - EACH * 0x30;
+    let tens = (ones * 10 + (ones >> 8)) & 0x00ff_00ff_00ff_00ff;
+    let hundreds = (tens * 100 + (tens >> 16)) & 0x0000_ffff_0000_ffff;
+    (hundreds * 10_000 + (hundreds >> 32)) & 0xffff_ffff
+}
+
+/// The digits of a number below 10^8: fours are taken apart into pairs, then pairs.
+fn eight_digits(number: u64) -> [u8; 8] {
+    let fours = (number / 10_000) | ((number % 10_000) << 32);
+    let high = ((fours * 10_486) >> 20) & 0x0000_007f_0000_007f;
+    let pairs = high | ((fours - high * 100) << 16);
+    let high = ((pairs * 103) >> 10) & 0x000f_000f_000f_000f;
+    let ones = high | ((pairs - high * 10) << 8);
+    (ones + EACH * 0x30).to_le_bytes()
+}
+
+/// One in each byte of a word.
+const EACH: u64 = 0x0101_0101_0101_0101;
+const HIGH_HALVES: u64 = EACH * 0xf0;
+const EIGHT_DIGITS: u64 = 100_000_000;
 
 /// The most digits of a part of a number that is read: all such numbers fit `u64`.
 const WHOLE_DIGITS: usize = 19;
 
-/// The most digits that `u64` has.
-const WRITTEN_DIGITS: usize = 20;
-
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -126,6 +169,34 @@ mod tests {
         check(0, 9, "000000000");
         check(7, 3, "007");
         check(12_345, 3, "12345");
+        check(99_999_999, 1, "99999999");
+        check(100_000_000, 1, "100000000");
+        check(9_999_999_999_999_999, 1, "9999999999999999");
+        check(10_000_000_000_000_000, 20, "00010000000000000000");
         check(u64::MAX, 1, "18446744073709551615");
+    }
+
+    proptest! {
+        #[test]
+        fn digits_are_what_std_says(number: u64, shift in 0..64, width in 1..=20_usize, rest in "[0-9]{0,3}[^0-9].{0,9}|") {
+            let number = number >> shift;
+            let mut text = Vec::new();
+            write_number(&mut text, number, width);
+            let expected = format!("{number:0width$}");
+            prop_assert_eq!(&text, expected.as_bytes());
+            if number <= 9_999_999_999_999_999_999 {
+                let digits = number.to_string();
+                prop_assert_eq!(Decimal::parse(digits.as_bytes()).and_then(Decimal::whole), Some(number));
+            }
+            let expected = text.len() + rest.bytes().take_while(u8::is_ascii_digit).count();
+            let bytes = [&text, rest.as_bytes()].concat();
+            prop_assert_eq!(split_digits(&bytes).0.len(), expected);
+        }
+
+        #[test]
+        fn nothing_but_digits_is_a_digit(bytes: [u8; 8]) {
+            let expected = bytes.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            prop_assert_eq!(leading_digits(u64::from_le_bytes(bytes)), expected);
+        }
     }
 }

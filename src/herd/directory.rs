@@ -40,6 +40,13 @@ pub struct Directory {
     keys: HashKeys,
 }
 
+/// Where a client was found, or that it was not; it may have moved since, and is found all the same.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seat {
+    key: Key,
+    bucket: Option<usize>,
+}
+
 /// What became of a report that was offered to a [`Directory`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Merged {
@@ -71,7 +78,12 @@ impl Directory {
 
     /// Keeps `report` if it is greater than what is known of its client, in the total order of reports.
     pub fn merge(&mut self, report: &Report<'_>) -> Merged {
-        self.merge_if(report, |entry| match report.timestamp().cmp(&entry.timestamp) {
+        self.merge_at(self.seat(report.client()), report)
+    }
+
+    /// The same, for a client whose seat is known.
+    pub(super) fn merge_at(&mut self, seat: Seat, report: &Report<'_>) -> Merged {
+        self.merge_if(seat, report, |entry| match report.timestamp().cmp(&entry.timestamp) {
             Ordering::Equal => Rule::TieBreak.holds() && report.rank() > entry.rank(),
             order => order.is_gt(),
         })
@@ -79,16 +91,16 @@ impl Directory {
 
     /// Keeps `report` if its timestamp is greater than what is known of its client: the rule for what a client says
     /// itself, so that repeating a command changes nothing.
-    pub fn merge_strictly_newer(&mut self, report: &Report<'_>) -> Merged {
-        self.merge_if(report, |entry| report.timestamp() > entry.timestamp)
+    pub(super) fn merge_strictly_newer(&mut self, seat: Seat, report: &Report<'_>) -> Merged {
+        self.merge_if(seat, report, |entry| report.timestamp() > entry.timestamp)
     }
 
-    fn merge_if(&mut self, report: &Report<'_>, replaces: impl FnOnce(&Entry) -> bool) -> Merged {
+    fn merge_if(&mut self, seat: Seat, report: &Report<'_>, replaces: impl FnOnce(&Entry) -> bool) -> Merged {
         if self.is_over(report.timestamp()) {
             return Merged::Stale;
         }
-        let key = self.keys.key(report.client());
-        match self.shards[key.shard()].find_mut(key, report.client()) {
+        let Seat { key, bucket } = seat;
+        match self.shards[key.shard()].find_mut(key, report.client(), bucket) {
             Some((entry, _)) if !replaces(entry) => return Merged::Stale,
             Some((entry, least)) => {
                 least.goes(entry);
@@ -109,6 +121,22 @@ impl Directory {
             }
         }
         Merged::Fresh
+    }
+
+    /// Where `client` is, or would be.
+    pub(super) fn seat(&self, client: &[u8]) -> Seat {
+        let key = self.keys.key(client);
+        Seat { key, bucket: self.shards[key.shard()].bucket(key) }
+    }
+
+    /// Has the entries of these seats brought into the processor's cache, all at once: at a million clients the waiting for one
+    /// takes longer than all else that is done with it.
+    pub(super) fn fetch(&self, seats: impl Iterator<Item = Seat>) {
+        for Seat { key, bucket } in seats {
+            if let Some(entry) = bucket.and_then(|bucket| self.shards[key.shard()].in_bucket(bucket)) {
+                entry.fetch();
+            }
+        }
     }
 
     /// What is known of `client`.
@@ -265,7 +293,9 @@ mod tests {
     #[test]
     fn a_client_itself_must_be_strictly_newer() {
         let mut directory = Directory::new(SEED);
-        let mut check = |line: &str, merged: Merged| assert_eq!(directory.merge_strictly_newer(&report(line)), merged);
+        let mut check = |line: &str, merged: Merged| {
+            assert_eq!(directory.merge_strictly_newer(directory.seat(b"k"), &report(line)), merged);
+        };
         check("AT Ball +0.500000000 k +1+1 10", Merged::Fresh);
         check("AT Ball +0.600000000 k +1+1 10", Merged::Stale);
         check("AT Wilkes +0.500000000 k +1+1 10.0", Merged::Stale);

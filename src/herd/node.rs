@@ -3,16 +3,22 @@
 //! No loop, no clock, no links: those are above, and carry out the [`Effects`]. A flood comes before the reply that it
 //! belongs to, so that what a client was told, the neighbours hear no later.
 
+mod effects;
+
 use std::time::Duration;
 
-use crate::herd::command::{Bound, Command, Iamat, Radius, Whatsat, trim};
-use crate::herd::directory::{Directory, Merged};
+use arrayvec::ArrayVec;
+
+use self::effects::Entry;
+use crate::herd::command::{Command, Iamat, Whatsat, trim};
+use crate::herd::directory::{Directory, Merged, Seat};
 use crate::herd::name::ServerName;
-use crate::herd::position::Position;
 use crate::herd::report::Report;
 use crate::herd::timestamp::Timestamp;
 use crate::herd::topology::Limits;
 use crate::mutation::Rule;
+
+pub use self::effects::{Effect, Effects};
 
 /// One server's part in the herd: its name and what it knows.
 pub struct Node {
@@ -64,17 +70,52 @@ impl Node {
     /// Takes in `line`, without its `\n`, received at `now` by the wall clock, and appends what is to be done to
     /// `effects`.
     pub fn handle(&mut self, from: Origin, line: &[u8], now: Timestamp, effects: &mut Effects) {
-        self.forget(now);
-        match from {
-            Origin::Client => match Command::parse(line) {
-                Command::Iamat(iamat) if self.is_too_far_ahead(iamat.timestamp, now) => effects.refuse(trim(line)),
-                Command::Iamat(iamat) => self.locate(&iamat, now, effects),
-                Command::Whatsat(whatsat) => self.look_around(&whatsat, line, effects),
-                Command::Empty => {}
-                Command::Unknown(command) => effects.refuse(command),
-            },
-            Origin::Neighbour(neighbour) => self.learn(neighbour, line, effects),
+        let heard = self.take_apart(from, line);
+        self.obey(&heard, now, effects);
+    }
+
+    /// The first half of [`handle`](Self::handle), for lines that came together: they are taken apart, and what they are about is
+    /// looked up for all at once. The other half is [`obey`](Self::obey), for one after the other.
+    pub fn hear<'l, const MOST: usize>(
+        &self,
+        from: Origin,
+        lines: &ArrayVec<&'l [u8], MOST>,
+    ) -> ArrayVec<Heard<'l>, MOST> {
+        let heard: ArrayVec<_, MOST> = lines.iter().map(|line| self.take_apart(from, line)).collect();
+        if heard.len() > 1 {
+            self.directory.fetch(heard.iter().filter_map(Heard::seat));
         }
+        heard
+    }
+
+    /// Takes in a line that was [heard](Self::hear) at `now` by the wall clock, as [`handle`](Self::handle) does.
+    pub fn obey(&mut self, heard: &Heard<'_>, now: Timestamp, effects: &mut Effects) {
+        self.forget(now);
+        match &heard.what {
+            What::Iamat(iamat, _) if self.is_too_far_ahead(iamat.timestamp, now) => effects.refuse(trim(heard.line)),
+            What::Iamat(iamat, seat) => self.locate(iamat, *seat, now, effects),
+            What::Whatsat(whatsat) => self.look_around(whatsat, heard.line, effects),
+            What::Nothing => {}
+            What::Unknown(command) => effects.refuse(command),
+            What::Report(neighbour, report, seat) => self.learn(*neighbour, report, *seat, effects),
+            What::Malformed => effects.entries.push(Entry::Violation(MALFORMED)),
+        }
+    }
+
+    fn take_apart<'l>(&self, from: Origin, line: &'l [u8]) -> Heard<'l> {
+        let what = match from {
+            Origin::Client => match Command::parse(line) {
+                Command::Iamat(iamat) => What::Iamat(iamat, self.directory.seat(iamat.client)),
+                Command::Whatsat(whatsat) => What::Whatsat(whatsat),
+                Command::Empty => What::Nothing,
+                Command::Unknown(command) => What::Unknown(command),
+            },
+            Origin::Neighbour(neighbour) => match Report::parse(line) {
+                Some(report) => What::Report(neighbour, report, self.directory.seat(report.client())),
+                None => What::Malformed,
+            },
+        };
+        Heard { line, what }
     }
 
     /// Forgets what is over at `now`, and gives back some of the memory; true if there is more of it. Meant to be called every
@@ -94,10 +135,10 @@ impl Node {
         self.max_future.is_some_and(|most| timestamp > now.saturating_add(most))
     }
 
-    fn locate(&mut self, iamat: &Iamat<'_>, now: Timestamp, effects: &mut Effects) {
+    fn locate(&mut self, iamat: &Iamat<'_>, seat: Seat, now: Timestamp, effects: &mut Effects) {
         let start = effects.text.len();
         let report = Report::write(&mut effects.text, &self.name, iamat, now);
-        let merged = self.directory.merge_strictly_newer(&report);
+        let merged = self.directory.merge_strictly_newer(seat, &report);
         let line = effects.end_line(start);
         if merged == Merged::Fresh {
             effects.entries.push(Entry::Flood { line, except: None });
@@ -115,119 +156,42 @@ impl Node {
         }
     }
 
-    fn learn(&mut self, neighbour: NeighbourId, line: &[u8], effects: &mut Effects) {
-        match Report::parse(line).map(|report| self.directory.merge(&report)) {
-            Some(merged) if merged == Merged::Fresh || !Rule::DuplicateSuppression.holds() => {
-                let line = effects.line(&[line]);
-                effects.entries.push(Entry::Flood { line, except: Some(neighbour) });
-            }
-            Some(_) => {}
-            None => effects.entries.push(Entry::Violation(MALFORMED)),
+    fn learn(&mut self, neighbour: NeighbourId, report: &Report<'_>, seat: Seat, effects: &mut Effects) {
+        if self.directory.merge_at(seat, report) == Merged::Fresh || !Rule::DuplicateSuppression.holds() {
+            let line = effects.line(&[report.line()]);
+            effects.entries.push(Entry::Flood { line, except: Some(neighbour) });
         }
     }
 }
 
-/// One thing to be done.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub enum Effect<'a> {
-    /// Answer the client with this whole reply, its `\n` included.
-    Reply(&'a [u8]),
-    /// Say this AT line, its `\n` included, on every link but one.
-    Flood {
-        /// The line.
-        line: &'a [u8],
-        /// The neighbour that it came from.
-        except: Option<NeighbourId>,
-    },
-    /// Find out what is near, and answer the client with the report, the places as JSON and two newlines.
-    Ask {
-        /// The AT line of the client asked about, its `\n` included.
-        report: &'a [u8],
-        /// Where that client is.
-        position: Position<'a>,
-        /// How far to look.
-        radius: Radius,
-        /// How many results to answer with.
-        bound: Bound,
-    },
-    /// The neighbour broke the protocol, like this: say so and close the link.
-    Violation(&'static str),
+/// A line taken apart, and where what it is about was found.
+pub struct Heard<'l> {
+    line: &'l [u8],
+    what: What<'l>,
 }
 
-/// What is to be done, in order. Meant to be kept, and cleared between lines or batches of lines: once it has grown to
-/// what a batch needs, it allocates nothing.
-#[derive(Default)]
-pub struct Effects {
-    text: Vec<u8>,
-    entries: Vec<Entry>,
+enum What<'l> {
+    Iamat(Iamat<'l>, Seat),
+    Whatsat(Whatsat<'l>),
+    Nothing,
+    Unknown(&'l [u8]),
+    Report(NeighbourId, Report<'l>, Seat),
+    /// A neighbour's, and no report.
+    Malformed,
 }
 
-impl Effects {
-    /// Nothing to do.
-    pub fn new() -> Self {
-        Self::default()
+impl<'l> Heard<'l> {
+    /// The line, without its `\n`.
+    pub fn line(&self) -> &'l [u8] {
+        self.line
     }
 
-    /// Forgets everything, but keeps the memory.
-    pub fn clear(&mut self) {
-        self.text.clear();
-        self.entries.clear();
+    fn seat(&self) -> Option<Seat> {
+        match self.what {
+            What::Iamat(_, seat) | What::Report(_, _, seat) => Some(seat),
+            What::Whatsat(_) | What::Nothing | What::Unknown(_) | What::Malformed => None,
+        }
     }
-
-    /// Whether there is nothing to do.
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
-    /// What is to be done, in order.
-    pub fn iter(&self) -> impl Iterator<Item = Effect<'_>> {
-        self.entries.iter().map(|entry| match *entry {
-            Entry::Reply(span) => Effect::Reply(self.slice(span)),
-            Entry::Flood { line, except } => Effect::Flood { line: self.slice(line), except },
-            Entry::Ask { report: line, radius, bound } => {
-                let line = self.slice(line);
-                let report = Report::parse(&line[..line.len() - 1]).expect("only reports are asked about");
-                Effect::Ask { report: line, position: report.position(), radius, bound }
-            }
-            Entry::Violation(why) => Effect::Violation(why),
-        })
-    }
-
-    fn refuse(&mut self, command: &[u8]) {
-        let reply = self.line(&[b"? ", command]);
-        self.entries.push(Entry::Reply(reply));
-    }
-
-    /// Appends a line made of `parts`.
-    fn line(&mut self, parts: &[&[u8]]) -> Span {
-        let start = self.text.len();
-        parts.iter().for_each(|part| self.text.extend_from_slice(part));
-        self.end_line(start)
-    }
-
-    /// Ends the line that began at `start`.
-    fn end_line(&mut self, start: usize) -> Span {
-        self.text.push(b'\n');
-        Span { start, end: self.text.len() }
-    }
-
-    fn slice(&self, span: Span) -> &[u8] {
-        &self.text[span.start..span.end]
-    }
-}
-
-/// An [`Effect`] whose bytes are in [`Effects::text`].
-enum Entry {
-    Reply(Span),
-    Flood { line: Span, except: Option<NeighbourId> },
-    Ask { report: Span, radius: Radius, bound: Bound },
-    Violation(&'static str),
-}
-
-#[derive(Clone, Copy)]
-struct Span {
-    start: usize,
-    end: usize,
 }
 
 const MALFORMED: &str = "a report is AT <server> <difference> <client> <position> <timestamp>";

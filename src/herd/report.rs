@@ -5,7 +5,7 @@
 
 use std::cmp::Ordering;
 
-use crate::herd::command::{CLIENT_LIMIT, Iamat, is_white_space};
+use crate::herd::command::{Iamat, is_client, split_field};
 use crate::herd::name::ServerName;
 use crate::herd::position::Position;
 use crate::herd::timestamp::{Difference, Timestamp};
@@ -31,15 +31,13 @@ impl<'a> Report<'a> {
 
     /// Takes `line` for a report, as strictly as servers write them; `None` if it is not one.
     pub fn parse(line: &'a [u8]) -> Option<Self> {
-        let mut fields = line.split(|byte| *byte == b' ');
-        let (word, origin, difference) = (fields.next()?, fields.next()?, fields.next()?);
-        let (client, position, timestamp) = (fields.next()?, fields.next()?, fields.next()?);
-        let well_formed = line.len() <= Self::LIMIT
-            && fields.next().is_none()
-            && word == b"AT"
-            && ServerName::is_valid(origin)
-            && Difference::is_written(difference)
-            && is_client(client);
+        let rest = line.strip_prefix(b"AT ").filter(|_| line.len() <= Self::LIMIT)?;
+        let (origin, rest) = split_field(rest)?;
+        let (difference, rest) = split_field(rest)?;
+        let (client, rest) = split_field(rest)?;
+        // In the timestamp, the last field, there is no space.
+        let (position, timestamp) = split_field(rest)?;
+        let well_formed = ServerName::is_valid(origin) && Difference::is_written(difference) && is_client(client);
         Some(Self {
             line,
             origin_length: origin.len(),
@@ -135,10 +133,6 @@ impl PartialEq for Report<'_> {
 
 impl Eq for Report<'_> {}
 
-fn is_client(field: &[u8]) -> bool {
-    (1..=CLIENT_LIMIT).contains(&field.len()) && !field.iter().any(|byte| is_white_space(*byte))
-}
-
 fn client_start(origin: &[u8], difference_length: usize) -> usize {
     ORIGIN_START + origin.len() + 1 + difference_length + 1
 }
@@ -148,7 +142,7 @@ const ORIGIN_START: usize = "AT ".len();
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::herd::command::Command;
+    use crate::herd::command::{CLIENT_LIMIT, Command};
 
     const LINE: &str = "AT Goloman +0.263873386 kiwi.cs.ucla.edu +34.068930-118.445127 1520023934.918963997";
 

@@ -9,7 +9,6 @@
 //! What a line means is `herd::node`'s business; here its effects are carried out. How bytes come and go, and for how long
 //! that may take, is the style's: the `session` of either.
 
-use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
@@ -18,9 +17,11 @@ use super::limits::{CLIENT_LINE, HELD_REPLIES, IDLE_TIME, LINE_TIME, OUTSTANDING
 use super::replies::{Answered, Replies};
 use super::{ServerId, Servers, neighbours};
 use crate::event_loop::{ConnId, Loop, Lost};
+use crate::herd::command::Command;
 use crate::herd::node::{Effect, Origin};
 use crate::herd::timestamp::Timestamp;
 use crate::wire::escaped::Escaped;
+use crate::wire::lines::Batch;
 
 /// A client, as its server sees it.
 pub(super) struct Client {
@@ -62,39 +63,58 @@ impl Client {
         stays
     }
 
-    /// Has the node handle one line, and does what comes of it; what is to be said at once.
+    /// The next of the client's lines that may be carried out together. Only IAMATs gain by that; and while something waits to be
+    /// answered, each line is looked at by itself, as what is held back for it counts.
+    pub(super) fn may_be_next(&self, line: &[u8]) -> bool {
+        self.is_answered() && Command::is_plain_iamat(line)
+    }
+
+    /// Has the node handle lines, and does what comes of them; what is to be said at once.
     pub(super) fn obey<'s>(
         &mut self,
         event_loop: &mut Loop<'_, Servers>,
         servers: &'s mut Servers,
         id: ConnId,
-        line: &[u8],
-    ) -> Option<Cow<'s, [u8]>> {
-        let Servers { each, lookups, effects, .. } = servers;
+        lines: &Batch<'_>,
+    ) -> &'s [u8] {
+        let Servers { each, lookups, effects, said, .. } = servers;
         let server = &mut each[self.server.0];
-        log::debug!(target: server.name.as_str(), "{id} < {}", Escaped(line));
         let now = Timestamp::from(event_loop.wall_clock());
         effects.clear();
-        server.node.handle(Origin::Client, line, now, effects);
-        let mut said = None;
-        for effect in effects.iter() {
-            match effect {
-                Effect::Flood { line, except } => neighbours::flood(event_loop, server, line, except),
-                // A line is answered once, so what is said here replaces nothing.
-                Effect::Reply(reply) => said = self.in_order(Cow::Borrowed(reply)),
-                Effect::Ask { report, position, radius, bound } => {
-                    let first = self.replies.is_empty();
-                    let ticket = self.replies.begin(report);
-                    let asker = Asker { session: id, server: server.name.clone(), ticket, bound };
-                    if let Err(busy) = lookups.ask(event_loop, &position, radius, asker) {
-                        self.replies.finish(Answered { ticket, bound, answer: Rc::new(busy) });
-                        said = if first { self.replies.next().map(Cow::Owned) } else { None };
+        said.clear();
+        for heard in server.node.hear(Origin::Client, lines) {
+            log::debug!(target: server.name.as_str(), "{id} < {}", Escaped(heard.line()));
+            let before = effects.len();
+            server.node.obey(&heard, now, effects);
+            for effect in effects.since(before) {
+                match effect {
+                    // All at once, below.
+                    Effect::Flood { .. } => {}
+                    Effect::Reply(reply) if self.replies.is_empty() => {
+                        note(server.name.as_str(), id, reply);
+                        said.extend_from_slice(reply);
                     }
+                    Effect::Reply(reply) => self.replies.hold(reply),
+                    Effect::Ask { report, position, radius, bound } => {
+                        let is_first = self.replies.is_empty();
+                        let ticket = self.replies.begin(report);
+                        let asker = Asker { session: id, server: server.name.clone(), ticket, bound };
+                        if let Err(busy) = lookups.ask(event_loop, &position, radius, asker) {
+                            self.replies.finish(Answered { ticket, bound, answer: Rc::new(busy) });
+                            if is_first && let Some(reply) = self.replies.next() {
+                                note(server.name.as_str(), id, &reply);
+                                said.extend_from_slice(&reply);
+                            }
+                        }
+                    }
+                    Effect::Violation(_) => unreachable!("only neighbours can break the peer protocol"),
                 }
-                Effect::Violation(_) => unreachable!("only neighbours can break the peer protocol"),
             }
         }
-        said.inspect(|reply| note(server.name.as_str(), id, reply))
+        for (lines, except) in effects.floods() {
+            neighbours::flood(event_loop, server, lines, except);
+        }
+        said
     }
 
     /// Tells it off for a line that began like this; what is to be said at once. It is not heard any more.
@@ -105,9 +125,12 @@ impl Client {
             Fault::TooSlow => log::info!(target: name, "{id} did not end a line within {LINE_TIME:?}"),
         }
         let refusal = [b"? ", &start[..start.len().min(REFUSED_COPY)], b"\n"].concat();
-        let said = self.in_order(Cow::Owned(refusal))?;
-        note(name, id, &said);
-        Some(said.into_owned())
+        if !self.replies.is_empty() {
+            self.replies.hold(&refusal);
+            return None;
+        }
+        note(name, id, &refusal);
+        Some(refusal)
     }
 
     /// Takes in the answers of Places that have come for it.
@@ -164,15 +187,6 @@ impl Client {
             Some(error) => log::info!(target: name, "{id} of {peer} is gone: {error}"),
         }
         servers.leave_if_done(event_loop);
-    }
-
-    /// A reply that is finished: it is back if it may be said at once, or kept until those before it have gone.
-    fn in_order<'r>(&mut self, reply: Cow<'r, [u8]>) -> Option<Cow<'r, [u8]>> {
-        if self.replies.is_empty() {
-            return Some(reply);
-        }
-        self.replies.hold(&reply);
-        None
     }
 }
 

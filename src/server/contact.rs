@@ -22,6 +22,7 @@ use crate::herd::name::ServerName;
 use crate::herd::node::{Effect, NeighbourId, Origin};
 use crate::herd::timestamp::Timestamp;
 use crate::wire::escaped::Escaped;
+use crate::wire::lines::Batch;
 
 /// Who the other end is, as far as is known.
 pub(super) struct Contact {
@@ -90,6 +91,24 @@ impl Contact {
         Some(line)
     }
 
+    /// The next of the lines that may be [learnt](Self::learn) together: reports.
+    pub(super) fn may_be_next(&self, line: &[u8]) -> bool {
+        matches!(self.phase, Phase::Up(_)) && line.starts_with(link::REPORT)
+    }
+
+    /// Takes in lines that may.
+    pub(super) fn learn(
+        &mut self,
+        event_loop: &mut Loop<'_, Servers>,
+        servers: &mut Servers,
+        id: ConnId,
+        lines: &Batch<'_>,
+    ) -> Result<(), Parting> {
+        let Phase::Up(neighbour) = self.phase else { unreachable!("only then they may") };
+        self.take_in(event_loop, servers, (neighbour, id), lines)
+            .map_err(|why| self.refuse(event_loop, servers, id, why))
+    }
+
     /// Carries out one line, if it has a place here; the answer, if there is one.
     pub(super) fn obey(
         &mut self,
@@ -98,6 +117,9 @@ impl Contact {
         id: ConnId,
         line: &[u8],
     ) -> Result<Option<&'static [u8]>, Parting> {
+        if self.may_be_next(line) {
+            return self.learn(event_loop, servers, id, &Batch::from_iter([line])).map(|()| None);
+        }
         log::debug!(target: servers.name(self.server), "{id} < {}", Escaped(line));
         match (&self.phase, LinkLine::parse(line)) {
             (Phase::Unmet(_) | Phase::Over(..), _) => {}
@@ -119,11 +141,6 @@ impl Contact {
                 return Err(self.refuse(event_loop, servers, id, handshake::TLS_HERE));
             }
             (Phase::Hello(_), _) => return Err(self.refuse(event_loop, servers, id, NOT_HELLO)),
-            (Phase::Up(neighbour), LinkLine::Report(line)) => {
-                if let Err(why) = self.learn(event_loop, servers, (*neighbour, id), line) {
-                    return Err(self.refuse(event_loop, servers, id, why));
-                }
-            }
             (Phase::Up(_), LinkLine::Ping) => {
                 // One that does not read gets no answers either; once it reads, what waits for it tells that we live.
                 if event_loop.transport(id).is_some_and(|transport| !transport.is_writing_paused()) {
@@ -137,6 +154,7 @@ impl Contact {
                     return Err(self.refuse(event_loop, servers, id, why));
                 }
             }
+            (Phase::Up(_), LinkLine::Report(_)) => unreachable!("reports are learnt"),
             (Phase::Up(_), LinkLine::Hello(_) | LinkLine::Unknown(_)) => {
                 return Err(self.refuse(event_loop, servers, id, "this line has no place here"));
             }
@@ -278,33 +296,44 @@ impl Contact {
         Ok(neighbour)
     }
 
-    /// Takes in a report, and passes it on if it is news. One that comes on a retired connection is passed on to the link to
-    /// the same neighbour, too: it may have been started again since it said that.
-    fn learn(
+    /// Takes in reports, and passes on what is news. What comes on a retired connection is passed on to the link to the same
+    /// neighbour, too: it may have been started again since it said that.
+    fn take_in(
         &self,
         event_loop: &mut Loop<'_, Servers>,
         servers: &mut Servers,
         (neighbour, connection): (NeighbourId, ConnId),
-        line: &[u8],
+        lines: &Batch<'_>,
     ) -> Result<(), &'static str> {
         let Servers { each, effects, .. } = servers;
         let server = &mut each[self.server.0];
         let now = Timestamp::from(event_loop.wall_clock());
         let is_link = server.links.get(neighbour).link.connection() == Some(connection);
         effects.clear();
-        server.node.handle(Origin::Neighbour(neighbour), line, now, effects);
-        for effect in effects.iter() {
-            match effect {
-                Effect::Flood { line, except } => {
-                    server.links.get_mut(neighbour).exchange.learnt();
-                    neighbours::flood(event_loop, server, line, except.filter(|_| is_link));
+        let mut outcome = Ok(());
+        for heard in server.node.hear(Origin::Neighbour(neighbour), lines) {
+            log::debug!(target: server.name.as_str(), "{connection} < {}", Escaped(heard.line()));
+            let before = effects.len();
+            server.node.obey(&heard, now, effects);
+            for effect in effects.since(before) {
+                match effect {
+                    // All at once, below.
+                    Effect::Flood { .. } => server.links.get_mut(neighbour).exchange.learnt(),
+                    Effect::Violation(why) => outcome = Err(why),
+                    Effect::Reply(_) | Effect::Ask { .. } => unreachable!("only clients are answered"),
                 }
-                Effect::Violation(why) => return Err(why),
-                Effect::Reply(_) | Effect::Ask { .. } => unreachable!("only clients are answered"),
+            }
+            if outcome.is_err() {
+                break;
             }
         }
-        server.links.prove(neighbour);
-        Ok(())
+        for (lines, except) in effects.floods() {
+            neighbours::flood(event_loop, server, lines, except.filter(|_| is_link));
+        }
+        if outcome.is_ok() {
+            server.links.prove(neighbour);
+        }
+        outcome
     }
 
     fn say(&self, servers: &Servers, id: ConnId, line: &'static [u8]) -> &'static [u8] {

@@ -76,8 +76,10 @@ pub struct Servers {
     style: Style,
     /// By whom connections are served, once they are.
     host: Host,
-    /// What the last line led to; kept for its memory.
+    /// What the last lines led to; kept for its memory.
     effects: Effects,
+    /// What they led to for the one who said them; likewise.
+    said: Vec<u8>,
     dice: fastrand::Rng,
     stage: Stage,
 }
@@ -148,6 +150,7 @@ impl Servers {
             style: Style::default(),
             host: Host::Callbacks,
             effects: Effects::new(),
+            said: Vec::new(),
             dice,
             stage: Stage::Serving,
         }

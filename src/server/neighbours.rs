@@ -69,8 +69,13 @@ pub(super) fn set(
     }
 }
 
-/// Says an AT line on every link but one.
-pub(super) fn flood(event_loop: &mut Loop<'_, Servers>, server: &mut Server, line: &[u8], except: Option<NeighbourId>) {
+/// Says AT lines on every link but one.
+pub(super) fn flood(
+    event_loop: &mut Loop<'_, Servers>,
+    server: &mut Server,
+    lines: &[u8],
+    except: Option<NeighbourId>,
+) {
     let Server { name, links, .. } = server;
     let name = name.as_str();
     for (neighbour, connection, exchange) in links.up() {
@@ -78,9 +83,18 @@ pub(super) fn flood(event_loop: &mut Loop<'_, Servers>, server: &mut Server, lin
             continue;
         }
         let Some(mut transport) = event_loop.transport(connection) else { continue };
-        if exchange.has_room(&mut transport, name, line) {
-            transport.write(line);
-            note(name, connection, line);
+        if exchange.has_room(&transport, lines.len()) {
+            transport.write(lines);
+            note_all(name, connection, lines);
+            continue;
+        }
+        for line in lines.split_inclusive(|byte| *byte == b'\n') {
+            if exchange.has_room(&transport, line.len()) {
+                transport.write(line);
+                note(name, connection, line);
+            } else {
+                exchange.drop_report(&mut transport, name);
+            }
         }
     }
 }
@@ -146,6 +160,13 @@ pub(super) fn err(name: &str, id: ConnId, why: &str) -> Vec<u8> {
     link::write_err(&mut line, why);
     note(name, id, &line);
     line
+}
+
+/// Logs lines that are said, each given with its `\n`.
+fn note_all(name: &str, id: ConnId, lines: &[u8]) {
+    if log::log_enabled!(target: name, log::Level::Debug) {
+        lines.split_inclusive(|byte| *byte == b'\n').for_each(|line| note(name, id, line));
+    }
 }
 
 /// Logs a line that is said, given with its `\n`.

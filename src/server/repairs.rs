@@ -78,12 +78,14 @@ impl Exchange {
         self.owes
     }
 
-    /// Whether a report may be written; if not, it is dropped, and will be repaired. The neighbour's name is for the log.
-    pub(super) fn has_room(&mut self, transport: &mut Transport<'_, Servers>, name: &str, report: &[u8]) -> bool {
-        let fits = transport.write_buffer_size() + report.len() <= PEER_WRITE_CAP - PEER_WRITE_RESERVE;
-        if fits && !self.is_lagging() || !Rule::Lagging.holds() {
-            return true;
-        }
+    /// Whether reports, so many bytes, may be written.
+    pub(super) fn has_room(&self, transport: &Transport<'_, Servers>, length: usize) -> bool {
+        let fits = transport.write_buffer_size() + length <= PEER_WRITE_CAP - PEER_WRITE_RESERVE;
+        fits && !self.is_lagging() || !Rule::Lagging.holds()
+    }
+
+    /// A report for which there is no room is dropped, and will be repaired. The server's name is for the log.
+    pub(super) fn drop_report(&mut self, transport: &mut Transport<'_, Servers>, name: &str) {
         self.figures.dropped += 1;
         self.owes = true;
         if !self.is_lagging() {
@@ -95,7 +97,6 @@ impl Exchange {
             // A task waits for room only if it knows that there is none.
             transport.event_loop().wake(id);
         }
-        false
     }
 
     /// A report has come that was news.

@@ -6,6 +6,7 @@
 
 use std::mem;
 
+use arrayvec::ArrayVec;
 use memchr::memchr;
 
 /// What was received and not yet handed out. Holds no memory while that is nothing.
@@ -44,7 +45,8 @@ impl LineBuffer {
             Stage::Reading => data,
             Stage::Over => &[],
         };
-        Feed { buffer: self, data, searched: 0 }
+        let lines = Lines::new(data, self.limit);
+        Feed { buffer: self, lines }
     }
 
     /// Whether nothing is kept.
@@ -79,12 +81,16 @@ impl LineBuffer {
 /// The whole lines in what a [`LineBuffer`] has kept and what it was fed.
 pub struct Feed<'a> {
     buffer: &'a mut LineBuffer,
-    data: &'a [u8],
-    /// The first so many bytes of `data` hold no `\n`.
-    searched: usize,
+    lines: Lines<'a>,
 }
 
-impl Feed<'_> {
+impl<'a> Feed<'a> {
+    /// The next lines that lie whole in what was received, as [`Lines::next_batch`] takes them. That there are none says nothing
+    /// of [`next`](Self::next).
+    pub fn next_batch(&mut self, suits: impl Fn(&[u8]) -> bool) -> Batch<'a> {
+        if self.buffer.is_empty() { self.lines.next_batch(suits) } else { Batch::new() }
+    }
+
     /// The next line, or `None` if it has not ended yet.
     #[expect(clippy::should_implement_trait, reason = "an iterator cannot lend from itself")]
     pub fn next(&mut self) -> Option<Line<'_>> {
@@ -97,28 +103,15 @@ impl Feed<'_> {
     }
 
     fn next_in_data(&mut self) -> Option<Line<'_>> {
-        let data = self.data;
-        match search(data, self.searched, self.buffer.limit) {
-            Search::End(end) => {
-                self.data = &data[end + 1..];
-                self.searched = 0;
-                Some(Line::Whole(&data[..end]))
-            }
-            Search::Unfinished => {
-                self.searched = data.len();
-                None
-            }
-            Search::TooLong => {
-                self.data = &[];
-                self.searched = 0;
-                self.buffer.stage = Stage::Over;
-                Some(Line::TooLong(&data[..self.buffer.limit]))
-            }
+        let line = self.lines.next()?;
+        if let Line::TooLong(_) = line {
+            self.buffer.stage = Stage::Over;
         }
+        Some(line)
     }
 
     fn next_in_kept(&mut self) -> Option<Line<'_>> {
-        let Self { buffer, data, .. } = self;
+        let Self { buffer, lines: Lines { data, .. } } = self;
         let LineBuffer { limit, stage, kept, start, searched } = &mut **buffer;
         let line = *start;
         match search(&kept[line..], *searched - line, *limit) {
@@ -157,7 +150,7 @@ impl Feed<'_> {
 
 impl Drop for Feed<'_> {
     fn drop(&mut self) {
-        let Self { buffer, data, searched } = self;
+        let Self { buffer, lines: Lines { data, searched, .. } } = self;
         if buffer.is_empty() {
             buffer.forget();
             buffer.searched = *searched;
@@ -172,6 +165,82 @@ impl Drop for Feed<'_> {
         }
     }
 }
+
+/// The lines in one slice, and what is left of it.
+pub struct Lines<'a> {
+    data: &'a [u8],
+    /// The first so many bytes of `data` hold no `\n`.
+    searched: usize,
+    limit: usize,
+}
+
+/// Lines that came together, for who does for several at once what costs less so.
+pub type Batch<'a> = ArrayVec<&'a [u8], BATCH>;
+
+/// How many lines a [`Batch`] has, at the most.
+pub const BATCH: usize = 16;
+
+impl<'a> Lines<'a> {
+    /// The lines of at most `limit` bytes in `data`.
+    pub fn new(data: &'a [u8], limit: usize) -> Self {
+        Self { data, searched: 0, limit }
+    }
+
+    /// Takes the next whole lines, without their `\n`: as long as they are such as `suits` says, which is shown all from there on,
+    /// and there are not too many for a [`Batch`], nor 4 KiB of them. There may be none.
+    pub fn next_batch(&mut self, suits: impl Fn(&[u8]) -> bool) -> Batch<'a> {
+        let (mut batch, mut left) = (Batch::new(), BATCH_BYTES);
+        while left > 0
+            && !batch.is_full()
+            && suits(self.data)
+            && let Search::End(end) = self.search()
+        {
+            batch.push(self.take(end));
+            left = left.saturating_sub(end);
+        }
+        batch
+    }
+
+    /// What was not taken.
+    pub fn rest(&self) -> &'a [u8] {
+        self.data
+    }
+
+    fn search(&mut self) -> Search {
+        let found = search(self.data, self.searched, self.limit);
+        if let Search::Unfinished = found {
+            self.searched = self.data.len();
+        }
+        found
+    }
+
+    fn take(&mut self, end: usize) -> &'a [u8] {
+        let line = &self.data[..end];
+        self.data = &self.data[end + 1..];
+        self.searched = 0;
+        line
+    }
+}
+
+/// After a line that is too long there is nothing.
+impl<'a> Iterator for Lines<'a> {
+    type Item = Line<'a>;
+
+    fn next(&mut self) -> Option<Line<'a>> {
+        match self.search() {
+            Search::End(end) => Some(Line::Whole(self.take(end))),
+            Search::Unfinished => None,
+            Search::TooLong => {
+                let start = &self.data[..self.limit];
+                (self.data, self.searched) = (&[], 0);
+                Some(Line::TooLong(start))
+            }
+        }
+    }
+}
+
+/// From so many bytes on a batch is full.
+const BATCH_BYTES: usize = 4096;
 
 enum Stage {
     Reading,

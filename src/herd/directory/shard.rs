@@ -94,10 +94,29 @@ impl Shard {
         self.entries.iter_hash(key.spread()).filter(move |entry| entry.key == key)
     }
 
-    /// The entry, and what is known of the least, which is to be told what [goes](Least::goes).
-    pub(super) fn find_mut(&mut self, key: Key, client: &[u8]) -> Option<(&mut Entry, &mut Least)> {
-        let entry = self.entries.find_mut(key.spread(), |entry| entry.is(key, client))?;
-        Some((entry, &mut self.least))
+    /// In which bucket of the table the entry with this key is; of another client, in a collision.
+    pub(super) fn bucket(&self, key: Key) -> Option<usize> {
+        self.entries.find_bucket_index(key.spread(), |entry| entry.key == key)
+    }
+
+    pub(super) fn in_bucket(&self, bucket: usize) -> Option<&Entry> {
+        self.entries.get_bucket(bucket)
+    }
+
+    /// The entry, which may be in this bucket, or in another by now; and what is known of the least, which is to be told what
+    /// [goes](Least::goes).
+    pub(super) fn find_mut(
+        &mut self,
+        key: Key,
+        client: &[u8],
+        bucket: Option<usize>,
+    ) -> Option<(&mut Entry, &mut Least)> {
+        let Self { entries, least } = self;
+        let is_it = |entry: &Entry| entry.is(key, client);
+        let bucket = bucket
+            .filter(|bucket| entries.get_bucket(*bucket).is_some_and(is_it))
+            .or_else(|| entries.find_bucket_index(key.spread(), is_it))?;
+        Some((entries.get_bucket_mut(bucket)?, least))
     }
 
     /// Adds a client; if its report is less than all of the shard were, it is the bound from now on.

@@ -67,13 +67,19 @@ impl Protocol<Servers> for Peer {
         let Self { contact, lines, heard, begun, pinged } = self;
         let mut fresh = lines.is_empty();
         let mut feed = lines.feed(data);
-        while let Some(line) = feed.next() {
-            fresh = true;
-            let answer = match line {
-                Line::Whole(line) => contact.obey(&mut transport.event_loop(), servers, id, line),
-                Line::TooLong(_) => Err(contact.refuse(&mut transport.event_loop(), servers, id, contact::TOO_LONG)),
+        loop {
+            let mut event_loop = transport.event_loop();
+            let batch = feed.next_batch(|line| contact.may_be_next(line));
+            let outcome = match batch.is_empty() {
+                false => contact.learn(&mut event_loop, servers, id, &batch).map(|()| None),
+                true => match feed.next() {
+                    Some(Line::Whole(line)) => contact.obey(&mut event_loop, servers, id, line),
+                    Some(Line::TooLong(_)) => Err(contact.refuse(&mut event_loop, servers, id, contact::TOO_LONG)),
+                    None => break,
+                },
             };
-            match answer {
+            fresh = true;
+            match outcome {
                 Ok(None) => {}
                 Ok(Some(answer)) => transport.write(answer),
                 // What follows is not even logged.

@@ -11,7 +11,7 @@ use crate::event_loop::{AfterEof, Loop, Lost, Protocol, Transport};
 use crate::server::client::{Client, Fault};
 use crate::server::limits::{CLIENT_LINE, GOODBYE_TIME, IDLE_TIME, LINE_TIME, STALL_TIME};
 use crate::server::{ServerId, Servers};
-use crate::wire::lines::{Line, LineBuffer};
+use crate::wire::lines::{Batch, Line, LineBuffer};
 
 /// One client.
 pub(in crate::server) struct Session {
@@ -64,10 +64,16 @@ impl Session {
         }
         let mut feed = lines.feed(data);
         while may_go_on(client, transport) && *stage != Stage::Leaving {
+            let batch = feed.next_batch(|line| client.may_be_next(line));
+            if !batch.is_empty() {
+                fresh = true;
+                obey(client, transport, servers, &batch);
+                continue;
+            }
             match feed.next() {
                 Some(Line::Whole(line)) => {
                     fresh = true;
-                    obey(client, transport, servers, line);
+                    obey(client, transport, servers, &Batch::from_iter([line]));
                 }
                 Some(Line::TooLong(start)) => {
                     if let Some(refusal) = client.refuse(servers, id, Fault::TooLong, start) {
@@ -136,7 +142,7 @@ impl Protocol<Servers> for Session {
 
     fn eof_received(&mut self, transport: &mut Transport<'_, Servers>, servers: &mut Servers) -> AfterEof {
         if let Some(line) = self.lines.take_last() {
-            obey(&mut self.client, transport, servers, &line);
+            obey(&mut self.client, transport, servers, &Batch::from_iter([&*line]));
         }
         if self.stage == Stage::Talking {
             self.stage = Stage::Ended;
@@ -191,11 +197,10 @@ impl Protocol<Servers> for Session {
     }
 }
 
-fn obey(client: &mut Client, transport: &mut Transport<'_, Servers>, servers: &mut Servers, line: &[u8]) {
+fn obey(client: &mut Client, transport: &mut Transport<'_, Servers>, servers: &mut Servers, lines: &Batch<'_>) {
     let id = transport.id();
-    if let Some(reply) = client.obey(&mut transport.event_loop(), servers, id, line) {
-        transport.write(&reply);
-    }
+    let said = client.obey(&mut transport.event_loop(), servers, id, lines);
+    transport.write(said);
 }
 
 fn may_go_on(client: &Client, transport: &Transport<'_, Servers>) -> bool {

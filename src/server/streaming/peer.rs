@@ -6,8 +6,6 @@ use std::convert::Infallible;
 use std::future::pending;
 use std::io;
 
-use memchr::memchr_iter;
-
 use super::talk::{Party, Talk};
 use crate::event_loop::{Loop, Lost};
 use crate::server::contact::{self, Contact, Parting, Phase};
@@ -16,6 +14,7 @@ use crate::server::limits::{
 };
 use crate::server::{Servers, repairs};
 use crate::streams::{Either, Elapsed, Handle, Opening, ReadError, StreamReader, StreamWriter, race};
+use crate::wire::lines::{Line, Lines};
 
 /// Talks with whoever has connected to us.
 pub(in crate::server) async fn accept(
@@ -104,19 +103,26 @@ async fn listen(talk: &mut Talk<Contact>, reader: &mut StreamReader, writer: &St
         };
         reader.consume(lines.as_ref().map_or(0, Vec::len));
         let obey = move |contact: &mut Contact, event_loop: &mut Loop<'_, Servers>, servers: &mut Servers| {
-            let (mut answers, mut start) = (Vec::new(), 0);
+            let mut answers = Vec::new();
             let lines = match lines {
                 Ok(lines) => lines,
                 Err(why) => return (answers, Err(contact.refuse(event_loop, servers, id, why))),
             };
-            for end in memchr_iter(b'\n', &lines) {
-                match contact.obey(event_loop, servers, id, &lines[start..end]) {
+            let mut lines = Lines::new(&lines, PEER_LINE);
+            loop {
+                let batch = lines.next_batch(|line| contact.may_be_next(line));
+                let outcome = match batch.is_empty() {
+                    false => contact.learn(event_loop, servers, id, &batch).map(|()| None),
+                    true => match lines.next() {
+                        Some(Line::Whole(line)) => contact.obey(event_loop, servers, id, line),
+                        _ => return (answers, Ok(())),
+                    },
+                };
+                match outcome {
                     Ok(answer) => answers.extend(answer.unwrap_or_default()),
                     Err(parting) => return (answers, Err(parting)),
                 }
-                start = end + 1;
             }
-            (answers, Ok(()))
         };
         let (answers, outcome) = talk.lend(obey).await;
         // Also what answers the lines before the one that ends it.

@@ -7,7 +7,6 @@
 //!
 //! What happens to a client, and what is said, is `client`'s business.
 
-use std::borrow::Cow;
 use std::future::Future;
 use std::io;
 use std::rc::Rc;
@@ -21,6 +20,7 @@ use crate::server::client::{Client, Fault};
 use crate::server::limits::{CLIENT_LINE, GOODBYE_TIME, IDLE_TIME, LINE_TIME, STALL_TIME};
 use crate::server::{ServerId, Servers};
 use crate::streams::{Either, Elapsed, Handle, ReadError, Sleep, StreamReader, StreamWriter, race};
+use crate::wire::lines::{Batch, Line, Lines};
 
 /// Serves one client.
 pub(in crate::server) fn serve(
@@ -158,18 +158,19 @@ impl Session {
     async fn obey(&mut self, count: usize) -> io::Result<usize> {
         let (id, writer) = (self.talk.id(), Rc::clone(&self.writer));
         let lent = self.talk.lend(move |Guest { client, reader }, event_loop, servers| {
-            let (mut done, mut said, room) = (0, 0, room(event_loop, id));
-            let lines = &reader.buffered()[..count];
-            while client.has_room()
-                && said <= room
-                && let Some(length) = memchr(b'\n', &lines[done..])
-            {
-                if let Some(reply) = client.obey(event_loop, servers, id, &lines[done..][..length]) {
-                    writer.write(&reply);
-                    said += reply.len();
+            let (mut said, room) = (0, room(event_loop, id));
+            let mut lines = Lines::new(&reader.buffered()[..count], CLIENT_LINE);
+            while client.has_room() && said <= room {
+                let mut batch = lines.next_batch(|line| client.may_be_next(line));
+                if batch.is_empty() {
+                    let Some(Line::Whole(line)) = lines.next() else { break };
+                    batch.push(line);
                 }
-                done += length + 1;
+                let replies = client.obey(event_loop, servers, id, &batch);
+                writer.write(replies);
+                said += replies.len();
             }
+            let done = count - lines.rest().len();
             reader.consume(done);
             (done, said > room)
         });
@@ -183,16 +184,16 @@ impl Session {
     async fn obey_last(&mut self, line: Vec<u8>) -> io::Result<()> {
         let id = self.talk.id();
         let lent = self.talk.lend(move |guest, event_loop, servers| {
-            guest.client.obey(event_loop, servers, id, &line).map(Cow::into_owned)
+            guest.client.obey(event_loop, servers, id, &Batch::from_iter([&*line])).to_vec()
         });
         let said = lent.await;
-        self.say(said).await
+        self.say(&said).await
     }
 
     async fn refuse(&mut self, fault: Fault, start: Vec<u8>) -> io::Result<()> {
         let id = self.talk.id();
         let refusal = self.talk.lend(move |guest, _, servers| guest.client.refuse(servers, id, fault, &start)).await;
-        self.say(refusal).await
+        self.say(&refusal.unwrap_or_default()).await
     }
 
     /// Says what had to wait and need not any more.
@@ -243,8 +244,8 @@ impl Session {
     }
 
     /// Says what there is to say, and waits while the client does not read.
-    async fn say(&mut self, reply: Option<Vec<u8>>) -> io::Result<()> {
-        self.writer.write(&reply.unwrap_or_default());
+    async fn say(&mut self, reply: &[u8]) -> io::Result<()> {
+        self.writer.write(reply);
         self.drain().await
     }
 
