@@ -81,9 +81,10 @@ impl Node {
         from: Origin,
         lines: &ArrayVec<&'l [u8], MOST>,
     ) -> ArrayVec<Heard<'l>, MOST> {
-        let heard: ArrayVec<_, MOST> = lines.iter().map(|line| self.take_apart(from, line)).collect();
+        let mut heard: ArrayVec<_, MOST> = lines.iter().map(|line| self.take_apart(from, line)).collect();
         if heard.len() > 1 {
-            self.directory.fetch(heard.iter().filter_map(Heard::seat));
+            heard.iter_mut().filter_map(Heard::seat).for_each(|seat| self.directory.look_for(seat));
+            heard.iter_mut().filter_map(Heard::seat).for_each(|seat| self.directory.fetch(*seat));
         }
         heard
     }
@@ -186,8 +187,8 @@ impl<'l> Heard<'l> {
         self.line
     }
 
-    fn seat(&self) -> Option<Seat> {
-        match self.what {
+    fn seat(&mut self) -> Option<&mut Seat> {
+        match &mut self.what {
             What::Iamat(_, seat) | What::Report(_, _, seat) => Some(seat),
             What::Whatsat(_) | What::Nothing | What::Unknown(_) | What::Malformed => None,
         }
