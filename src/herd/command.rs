@@ -92,9 +92,9 @@ impl<'a> Iamat<'a> {
     fn parse_plain(line: &'a [u8]) -> Option<Self> {
         let rest = line.strip_prefix(PLAIN_IAMAT).filter(|_| line.len() <= Command::LIMIT)?;
         let (client, rest) = split_field(rest)?;
-        let (position, timestamp_text) = split_field(rest)?;
-        // In a number or a position there is no white space; a client's ID may be anything else.
-        let position = Position::parse(position)?;
+        let (position, rest) = Position::split(rest)?;
+        let timestamp_text = rest.strip_prefix(b" ")?;
+        // In a position or a number there is no white space; a client's ID may be anything else.
         let timestamp = Timestamp::parse(timestamp_text)?;
         is_client(client).then_some(Self { client, position, timestamp, timestamp_text })
     }

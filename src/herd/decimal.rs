@@ -12,6 +12,7 @@ pub(super) struct Decimal<'a> {
 
 impl<'a> Decimal<'a> {
     /// The number that `bytes` begin with and what follows it, or `None` if they begin with no digit.
+    #[inline]
     pub(super) fn split(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
         let (whole, rest) = split_digits(bytes);
         let (fraction, rest) = match rest.strip_prefix(b".") {
@@ -28,7 +29,11 @@ impl<'a> Decimal<'a> {
     }
 
     /// The digits before the point as a number, or `None` if there are more than [`WHOLE_DIGITS`] after leading zeros.
+    #[inline]
     pub(super) fn whole(self) -> Option<u64> {
+        if self.whole.len() <= WHOLE_DIGITS {
+            return Some(number(self.whole));
+        }
         let zeros = self.whole.iter().take_while(|digit| **digit == b'0').count();
         let digits = &self.whole[zeros..];
         (digits.len() <= WHOLE_DIGITS).then(|| number(digits))
@@ -67,6 +72,7 @@ pub(super) fn write_number(text: &mut Vec<u8>, number: u64, width: usize) {
 }
 
 /// The digits that `bytes` begin with, perhaps none, and the rest.
+#[inline]
 pub(super) fn split_digits(bytes: &[u8]) -> (&[u8], &[u8]) {
     let mut end = 0;
     while let Some(word) = bytes[end..].first_chunk() {
@@ -80,6 +86,7 @@ pub(super) fn split_digits(bytes: &[u8]) -> (&[u8], &[u8]) {
 }
 
 /// How many of the eight bytes of `word`, the first one lowest, are digits before the first that is none.
+#[inline]
 fn leading_digits(word: u64) -> usize {
     // A digit's high half is 3, and still is when 6 is added: nothing else has both.
     let high = word & HIGH_HALVES;
@@ -89,6 +96,7 @@ fn leading_digits(word: u64) -> usize {
 }
 
 /// The value of digits, at most [`WHOLE_DIGITS`].
+#[inline]
 fn number(digits: &[u8]) -> u64 {
     let (words, last) = digits.as_chunks();
     let value = words.iter().fold(0, |value, word| value * EIGHT_DIGITS + eight_digits_value(*word));

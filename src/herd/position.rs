@@ -17,10 +17,18 @@ pub struct Position<'a> {
 impl<'a> Position<'a> {
     /// Takes `text` for a position, or `None` if it is anything else.
     pub fn parse(text: &'a [u8]) -> Option<Self> {
+        Self::split(text).filter(|(_, rest)| rest.is_empty()).map(|(position, _)| position)
+    }
+
+    /// The position that `text` begins with and what follows it, or `None` if it begins with none.
+    #[inline]
+    pub(super) fn split(text: &'a [u8]) -> Option<(Self, &'a [u8])> {
         let rest = skip_degrees(text, 90)?;
         let latitude_length = text.len() - rest.len();
         let rest = skip_degrees(rest, 180)?;
-        matches!(rest, b"" | b"/").then_some(Self { text, latitude_length })
+        let rest = rest.strip_prefix(b"/").unwrap_or(rest);
+        let (text, rest) = text.split_at(text.len() - rest.len());
+        Some((Self { text, latitude_length }, rest))
     }
 
     /// The whole text, as it was sent.
@@ -57,6 +65,7 @@ impl fmt::Debug for Position<'_> {
 }
 
 /// What follows a sign and at most `limit` degrees at the start of `text`.
+#[inline]
 fn skip_degrees(text: &[u8], limit: u64) -> Option<&[u8]> {
     let unsigned = text.strip_prefix(b"+").or_else(|| text.strip_prefix(b"-"))?;
     let (degrees, rest) = Decimal::split(unsigned)?;

@@ -35,15 +35,16 @@ impl<'a> Report<'a> {
         let (origin, rest) = split_field(rest)?;
         let (difference, rest) = split_field(rest)?;
         let (client, rest) = split_field(rest)?;
-        // In the timestamp, the last field, there is no space.
-        let (position, timestamp) = split_field(rest)?;
+        let (position, rest) = Position::split(rest)?;
+        // In a timestamp, the last field, there is no space.
+        let timestamp = rest.strip_prefix(b" ")?;
         let well_formed = ServerName::is_valid(origin) && Difference::is_written(difference) && is_client(client);
         Some(Self {
             line,
             origin_length: origin.len(),
             client_start: client_start(origin, difference.len()),
             client_length: client.len(),
-            position: Position::parse(position)?,
+            position,
             timestamp: Timestamp::parse(timestamp)?,
         })
         .filter(|_| well_formed)

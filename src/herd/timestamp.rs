@@ -21,6 +21,7 @@ pub struct Timestamp {
 
 impl Timestamp {
     /// Takes `text` for a timestamp: perhaps `-`, digits, perhaps a point and at most nine decimals.
+    #[inline]
     pub fn parse(text: &[u8]) -> Option<Self> {
         let unsigned = text.strip_prefix(b"-");
         let decimal = Decimal::parse(unsigned.unwrap_or(text))?;
