@@ -309,6 +309,7 @@ impl Contact {
         let server = &mut each[self.server.0];
         let now = Timestamp::from(event_loop.wall_clock());
         let is_link = server.links.get(neighbour).link.connection() == Some(connection);
+        server.links.get_mut(neighbour).exchange.figures.reports += 1;
         effects.clear();
         let mut outcome = Ok(());
         for heard in server.node.hear(Origin::Neighbour(neighbour), lines) {

@@ -59,6 +59,8 @@ pub struct LinkStatus {
     /// Whether this server has learnt all that the neighbour held, since the link came up or the neighbour
     /// last said that it had dropped reports.
     pub is_in_step: bool,
+    /// How many reports came, whether they were news or not.
+    pub reports: u64,
     /// How many reports came that had been missing, as the link had been down, or did not keep up.
     pub repaired: u64,
     /// How many reports were dropped, to be repaired.
@@ -193,6 +195,7 @@ impl Links {
             is_up: is_up(neighbour),
             is_lagging: is_up(neighbour) && neighbour.exchange.is_lagging(),
             is_in_step: neighbour.exchange.figures.in_step,
+            reports: neighbour.exchange.figures.reports,
             repaired: neighbour.exchange.figures.repaired,
             dropped: neighbour.exchange.figures.dropped,
             violations: neighbour.violations.total,

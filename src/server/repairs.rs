@@ -48,6 +48,8 @@ pub(super) struct Figures {
     pub(super) in_step: bool,
     /// Reports that came and were news since it was in step, or since the lesson was asked for that found more.
     came: u64,
+    /// Reports that came, news or not.
+    pub(super) reports: u64,
     pub(super) repaired: u64,
     pub(super) dropped: u64,
 }

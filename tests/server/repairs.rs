@@ -68,6 +68,19 @@ fn who_was_down_learns_everything_from_whoever_is_there() {
 }
 
 #[test]
+fn reports_that_come_are_counted_news_or_not() {
+    let mut world = herd(Weather::default());
+    report(&mut world, "Hands", "a", 10, 5);
+    agree(&mut world, 10);
+    world.pass(Duration::from_secs(1));
+    let came = |to, from| status(&world, to, from).reports;
+    assert_eq!((came("Goloman", "Hands"), came("Welsh", "Holiday")), (10, 10));
+    assert_eq!((came("Hands", "Goloman"), came("Holiday", "Welsh")), (0, 0));
+    // Both have it from Hands at the same time, and tell each other.
+    assert_eq!((came("Goloman", "Wilkes"), came("Wilkes", "Goloman")), (10, 10));
+}
+
+#[test]
 fn both_sides_of_a_cut_learn_what_the_other_heard() {
     let mut world = herd(Weather::rough());
     report(&mut world, "Hands", "a", 500, 5);
