@@ -1,6 +1,5 @@
 //! What the loop costs, in time: dispatch and timers without a socket, and echo over loopback beside a bare mio server.
 //!
-//! Without sockets, this file plays the driver: it says what was received and takes what is pending, a turn at a time.
 //! Over sockets, a round trip of N clients is: all send, then all wait; the server has its own thread.
 //!
 //! What fraction of a bare server's speed the loop reaches is not to be taken from here: the machine drifts between two
@@ -14,71 +13,61 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant, SystemTime};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use proxy_herd::event_loop::{ConnId, Endpoints, EventLoop, Loop, Request, ServerSecurity};
+use proxy_herd::event_loop::{ConnId, EventLoop, Loop, ServerSecurity};
 
+use self::common::bare::Bare;
 use self::common::clients::Clients;
 use self::common::echo::{CASES, Echo, MESSAGE, SERVERS, TALK};
 
-/// A loop with connections but without sockets, and the time it is told.
-struct Bare {
-    event_loop: EventLoop<usize>,
+/// A loop of echoes, and which of its connections is next.
+struct Crowd {
+    bare: Bare<usize>,
     connections: Vec<ConnId>,
-    now: Instant,
-    wall: SystemTime,
     next: usize,
 }
 
-impl Bare {
+impl Crowd {
     fn new(count: usize, timeout: Option<Duration>) -> Self {
-        let (now, wall) = (Instant::now(), SystemTime::now());
-        let mut event_loop = EventLoop::new(0, now, wall);
+        let mut bare = bare();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
-        event_loop.enter(|event_loop, _| {
-            event_loop.listen(address, ServerSecurity::Plain, move |_: &mut usize| Echo { timeout })
+        bare.enter(|event_loop, _| {
+            event_loop.listen(address, ServerSecurity::Plain, move |_: &mut usize| Echo { timeout });
         });
-        let Some(Request::Listen { listener, address, .. }) = event_loop.poll_request() else {
-            panic!("not asked to listen")
-        };
-        event_loop.listening(listener, address.clone());
-        let endpoints = Endpoints::new(address.clone(), address);
-        let accept = |_| event_loop.accepted(listener, endpoints.clone()).expect("the listener is open");
-        let connections = (0..count).map(accept).collect();
-        Self { event_loop, connections, now, wall, next: 0 }
+        bare.turn(Duration::ZERO, |_| ());
+        let connections = bare.accept(address, count);
+        Self { bare, connections, next: 0 }
     }
 
     /// A turn, `later` than the last: each of some connections has a message, scattered over all, and gets it back.
     fn turn(&mut self, later: Duration) {
-        self.now += later;
-        self.event_loop.advance(self.now, self.wall);
-        for _ in 0..TURN {
-            self.next = (self.next + STRIDE) % self.connections.len();
-            self.event_loop.received(self.connections[self.next], black_box(MESSAGE));
-        }
-        self.event_loop.end_turn();
-        while let Some(request) = self.event_loop.poll_request() {
-            black_box(request);
-        }
-        while let Some(id) = self.event_loop.next_dirty() {
-            let count = black_box(self.event_loop.pending(id)).len();
-            self.event_loop.sent(id, count);
-        }
+        let Self { bare, connections, next } = self;
+        bare.turn(later, |event_loop| {
+            for _ in 0..TURN {
+                *next = (*next + STRIDE) % connections.len();
+                event_loop.received(connections[*next], black_box(MESSAGE));
+            }
+        });
     }
+}
+
+fn bare() -> Bare<usize> {
+    Bare::new(EventLoop::new(0, Instant::now(), SystemTime::now()))
 }
 
 fn dispatch(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("dispatch");
     group.throughput(Throughput::Elements(TURN as u64));
     for connections in [10, 1_000, 100_000] {
-        let mut bare = Bare::new(connections, None);
+        let mut crowd = Crowd::new(connections, None);
         group.bench_function(format!("{connections} connections"), |bencher| {
-            bencher.iter(|| bare.turn(Duration::ZERO));
+            bencher.iter(|| crowd.turn(Duration::ZERO));
         });
     }
     // Each connection speaks once a second and may be silent for ten, so its timer comes up for every tenth message.
-    let mut bare = Bare::new(MANY, Some(Duration::from_secs(10)));
+    let mut crowd = Crowd::new(MANY, Some(Duration::from_secs(10)));
     let turn = Duration::from_secs(1) * TURN as u32 / MANY as u32;
     group.bench_function(format!("{MANY} connections, set_timeout each time"), |bencher| {
-        bencher.iter(|| bare.turn(turn));
+        bencher.iter(|| crowd.turn(turn));
     });
     group.finish();
 }
@@ -87,35 +76,33 @@ fn timers(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("timers");
     group.throughput(Throughput::Elements(1));
     for waiting in [0, MANY] {
-        let mut bare = Bare::new(0, None);
-        bare.event_loop.enter(|event_loop, _| {
+        let mut bare = bare();
+        bare.enter(|event_loop, _| {
             for index in 0..waiting {
                 event_loop.call_later(FAR + Duration::from_millis(index as u64), count);
             }
         });
         group.bench_function(format!("call_later and fire, {waiting} waiting"), |bencher| {
             bencher.iter(|| {
-                bare.event_loop.enter(|event_loop, _| event_loop.call_later(TICK, count));
-                bare.now += TICK;
-                bare.event_loop.advance(bare.now, bare.wall);
-                bare.event_loop.end_turn();
+                bare.enter(|event_loop, _| event_loop.call_later(TICK, count));
+                bare.turn(TICK, |_| ());
             });
-            assert!(*bare.event_loop.state() > 0, "they were called");
+            assert!(*bare.state() > 0, "they were called");
         });
         group.bench_function(format!("call_later and cancel, {waiting} waiting"), |bencher| {
             bencher.iter(|| {
-                bare.event_loop.enter(|event_loop, _| {
+                bare.enter(|event_loop, _| {
                     let call = event_loop.call_later(FAR, count);
                     event_loop.cancel(call);
                 });
             });
         });
     }
-    let mut bare = Bare::new(0, None);
+    let mut bare = bare();
     group.bench_function("call_soon", |bencher| {
         bencher.iter(|| {
-            bare.event_loop.enter(|event_loop, _| event_loop.call_soon(count));
-            bare.event_loop.advance(bare.now, bare.wall);
+            bare.enter(|event_loop, _| event_loop.call_soon(count));
+            bare.turn(Duration::ZERO, |_| ());
         });
     });
     group.finish();

@@ -1,11 +1,10 @@
-//! What a message costs without a network: reading a line, an IAMAT through the node by the number of known clients, a
-//! newcomer in a full directory, and an answer of Places mapped, read and cut.
+//! What the herd decides, without a network: an IAMAT through the node by the number of known clients, a newcomer in a full
+//! directory, and an answer of Places mapped, read and cut. The other parts of a message's way are in `message`.
 
 use std::hint::black_box;
 
 use criterion::measurement::WallTime;
 use criterion::{BatchSize, BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
-use proxy_herd::herd::command::Command;
 use proxy_herd::herd::directory::{Directory, Merged};
 use proxy_herd::herd::name::ServerName;
 use proxy_herd::herd::node::{Effects, NeighbourId, Node, Origin};
@@ -13,29 +12,7 @@ use proxy_herd::herd::report::Report;
 use proxy_herd::herd::timestamp::Timestamp;
 use proxy_herd::places::answer::Answer;
 use proxy_herd::places::mapping;
-use proxy_herd::wire::lines::{Line, LineBuffer};
 use serde_json::Value;
-
-fn reading(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("read");
-    group.throughput(Throughput::Elements(1));
-    group.bench_function("IAMAT", |bencher| bencher.iter(|| black_box(Command::parse(black_box(IAMAT)))));
-    group.bench_function("WHATSAT", |bencher| bencher.iter(|| black_box(Command::parse(black_box(WHATSAT)))));
-    group.bench_function("AT", |bencher| bencher.iter(|| black_box(Report::parse(black_box(AT)))));
-
-    let batch = [IAMAT, b"\n"].concat().repeat(LINES_PER_READ);
-    group.throughput(Throughput::Elements(LINES_PER_READ as u64));
-    let mut buffer = LineBuffer::new(Command::LIMIT);
-    group.bench_function("lines", |bencher| {
-        bencher.iter(|| {
-            let mut feed = buffer.feed(black_box(&batch));
-            while let Some(Line::Whole(line)) = feed.next() {
-                black_box(line);
-            }
-        });
-    });
-    group.finish();
-}
 
 fn handling(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("node");
@@ -129,20 +106,14 @@ fn write_digits(text: &mut [u8], mut number: u64) {
     }
 }
 
-const IAMAT: &[u8] = b"IAMAT kiwi.cs.ucla.edu +34.068930-118.445127 1520023934.918963997";
-const WHATSAT: &[u8] = b"WHATSAT kiwi.cs.ucla.edu 10 5";
-const AT: &[u8] = b"AT Goloman +0.263873386 kiwi.cs.ucla.edu +34.068930-118.445127 1520023934.918963997";
 const NEW: &str = include_str!("../tests/data/nearby_new.json");
 const HELSINKI: &[u8] = include_bytes!("../tests/data/helsinki.json");
 
 /// How many clients the full directory has room for.
 const FULL: u64 = 100_000;
 
-/// About what one read of 64 KiB holds.
-const LINES_PER_READ: usize = 900;
-
 /// Shares no factor with the numbers of clients, so that each is visited once a round, far from the one before.
 const STRIDE: u64 = 7_919_111;
 
-criterion_group!(benches, reading, handling, evicting, answering);
+criterion_group!(benches, handling, evicting, answering);
 criterion_main!(benches);

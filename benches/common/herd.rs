@@ -28,7 +28,8 @@ fn renew(line: &mut [u8], number: u64) {
     write_digits(&mut line[NANOSECONDS], number);
 }
 
-fn write_digits(text: &mut [u8], mut number: u64) {
+/// Fills `text` with the last digits of a number.
+pub(crate) fn write_digits(text: &mut [u8], mut number: u64) {
     for digit in text.iter_mut().rev() {
         *digit = b'0' + (number % 10) as u8;
         number /= 10;
@@ -46,5 +47,5 @@ const NANOSECONDS: Range<usize> = 54..63;
 /// How many clients the server knows.
 const KNOWN: u64 = 1_000;
 
-/// Shares no factor with the number of clients, so that each is named once a round, far from the one before.
-const STRIDE: u64 = 7_919_111;
+/// Shares no factor with the usual numbers of clients, so that each is named once a round, far from the one before.
+pub(crate) const STRIDE: u64 = 7_919_111;

@@ -1,5 +1,7 @@
-//! What benches share: clients over loopback, servers for them, one that watches meanwhile, and two that take turns.
+//! What benches share: clients over loopback, servers for them, one that watches meanwhile, and two that take turns; and a
+//! loop without sockets.
 
+pub(crate) mod bare;
 pub(crate) mod clients;
 pub(crate) mod cores;
 pub(crate) mod echo;
