@@ -309,11 +309,11 @@ impl Contact {
         let server = &mut each[self.server.0];
         let now = Timestamp::from(event_loop.wall_clock());
         let is_link = server.links.get(neighbour).link.connection() == Some(connection);
-        server.links.get_mut(neighbour).exchange.figures.reports += 1;
         effects.clear();
         let mut outcome = Ok(());
         for heard in server.node.hear(Origin::Neighbour(neighbour), lines) {
             log::debug!(target: server.name.as_str(), "{connection} < {}", Escaped(heard.line()));
+            server.links.get_mut(neighbour).exchange.figures.reports += 1;
             let before = effects.len();
             server.node.obey(&heard, now, effects);
             for effect in effects.since(before) {
