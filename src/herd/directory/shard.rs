@@ -113,10 +113,11 @@ impl Shard {
     ) -> Option<(&mut Entry, &mut Least)> {
         let Self { entries, least } = self;
         let is_it = |entry: &Entry| entry.is(key, client);
-        let bucket = bucket
-            .filter(|bucket| entries.get_bucket(*bucket).is_some_and(is_it))
-            .or_else(|| entries.find_bucket_index(key.spread(), is_it))?;
-        Some((entries.get_bucket_mut(bucket)?, least))
+        let entry = match bucket.filter(|bucket| entries.get_bucket(*bucket).is_some_and(is_it)) {
+            Some(bucket) => entries.get_bucket_mut(bucket)?,
+            None => entries.find_mut(key.spread(), is_it)?,
+        };
+        Some((entry, least))
     }
 
     /// Adds a client; if its report is less than all of the shard were, it is the bound from now on.
