@@ -11,6 +11,7 @@ mod demo;
 mod iamat;
 mod inherited;
 mod keygen;
+mod load;
 pub mod logs;
 mod places;
 mod run;
@@ -102,6 +103,7 @@ enum Command {
     Iamat(iamat::Iamat),
     Whatsat(whatsat::Whatsat),
     Send(send::Send),
+    Load(load::Load),
 }
 
 impl Options {
@@ -176,6 +178,7 @@ fn obey(Arguments { server, options, command }: Arguments) -> Result<(), Failure
         (None, Some(Command::Iamat(iamat))) => iamat.run(&options),
         (None, Some(Command::Whatsat(whatsat))) => whatsat.run(&options),
         (None, Some(Command::Send(send))) => send.run(&options),
+        (None, Some(Command::Load(load))) => load.run(&options),
         (Some(_), Some(_)) | (None, None) => {
             let what = "give the name of one server, or one command";
             Err(Failure::Usage(Arguments::command().error(ErrorKind::ArgumentConflict, what)))
