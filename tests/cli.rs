@@ -154,6 +154,7 @@ fn what_is_asked_for_the_wrong_way_is_told() {
         "iamat ",
         "whatsat ",
         "send ",
+        "load ",
         "--topology <FILE>",
         "HERD_TOPOLOGY",
         "--style <STYLE>",

@@ -2,7 +2,7 @@
 //!
 //! A client on the loop, as any other: a protocol for each connection, one thread, no threads beside it. `plan` is what was asked for,
 //! `course` what happens, `connection` the protocol, `lines` and `share` what is said, `answers` what is heard, `schedule` when
-//! it is due, `figures` and `report` what came of it.
+//! it is due, `figures`, `progress` and `report` what came of it.
 
 mod answers;
 mod connection;
@@ -10,9 +10,12 @@ mod course;
 mod figures;
 mod lines;
 mod plan;
+mod progress;
 mod report;
 mod schedule;
 mod share;
+#[cfg(test)]
+mod tests;
 
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
@@ -23,6 +26,7 @@ use self::answers::HEAD;
 use self::course::{Course, End, Outcome};
 use self::lines::Template;
 use self::plan::{Mix, Pace, Plan, Whom};
+use self::progress::Progress;
 use self::report::Report;
 use self::schedule::Rate;
 use super::client::Driven;
@@ -45,7 +49,7 @@ pub(super) struct Load {
     #[arg(long, value_name = "K", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
     clients: u32,
     /// How long it is measured
-    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = some_seconds)]
     duration: Duration,
     /// How long nothing is counted before
     #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
@@ -86,7 +90,8 @@ impl Load {
     /// Does it, and prints what came of it.
     pub(super) fn run(self, options: &Options) -> Result<(), Failure> {
         let json = self.json;
-        let outcome = run(self.plan(options)?)?;
+        let progress = Progress::new(Instant::now(), options.quiet);
+        let outcome = run(self.plan(options)?, progress)?;
         let report = Report::of(&outcome);
         if let Some(report) = &report {
             let text = if json { report.json() } else { report.to_string() };
@@ -122,7 +127,7 @@ impl Load {
 }
 
 /// Follows the plan to its end.
-fn run(plan: Plan) -> Result<Outcome, Failure> {
+fn run(plan: Plan, mut progress: Progress) -> Result<Outcome, Failure> {
     let mut driven = Driven::new(Course::new(plan, Instant::now()))?;
     driven.event_loop.enter(|event_loop, course| {
         for signal in [Signal::Interrupt, Signal::Terminate] {
@@ -131,7 +136,9 @@ fn run(plan: Plan) -> Result<Outcome, Failure> {
         course.connect(event_loop);
     });
     while !driven.event_loop.state().is_over() {
-        let at_most = driven.event_loop.state().patience(Instant::now());
+        let (now, course) = (Instant::now(), driven.event_loop.state());
+        progress.show(now, || course.progress(now));
+        let at_most = course.patience(now);
         driven.sockets.turn(&mut driven.event_loop, Some(at_most)).map_err(Failure::of_system)?;
         driven.event_loop.enter(|event_loop, course| course.tick(event_loop));
     }
@@ -157,6 +164,11 @@ fn seconds(text: &str) -> Result<Duration, String> {
     seconds
         .filter(|time| *time <= LONGEST)
         .ok_or_else(|| format!("seconds are a number from 0 to {}", LONGEST.as_secs()))
+}
+
+fn some_seconds(text: &str) -> Result<Duration, String> {
+    seconds(text)
+        .and_then(|time| if time.is_zero() { Err("in no time nothing is measured".to_owned()) } else { Ok(time) })
 }
 
 fn expected(text: &str) -> Result<Expected, String> {

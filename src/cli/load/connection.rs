@@ -23,7 +23,7 @@ impl Protocol<Course> for Connection {
     }
 
     fn resume_writing(&mut self, transport: &mut Transport<'_, Course>, course: &mut Course) {
-        course.may_write(self.0, &mut transport.event_loop());
+        course.pay(&mut transport.event_loop(), self.0);
     }
 
     fn connection_lost(&mut self, _: &mut Loop<'_, Course>, course: &mut Course, lost: Lost) {

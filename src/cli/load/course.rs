@@ -10,11 +10,14 @@
 //!
 //! What it does not do: it makes no turns and prints nothing; `load` does.
 
+mod saying;
+
 use std::io;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 
+use self::saying::FILL_DEPTH;
 use super::answers::Kind;
 use super::connection::{Connection, Talk};
 use super::figures::Figures;
@@ -147,8 +150,10 @@ impl Course {
         let silence = now.saturating_duration_since(self.silent_since);
         if self.outstanding > 0 && silence >= self.plan.patience {
             match self.phase {
-                // What is unanswered is told.
-                Phase::Draining => self.finish(End::InTime),
+                Phase::Draining => {
+                    self.give_up(now);
+                    self.finish(End::InTime);
+                }
                 _ => {
                     let (name, owed) = (&self.plan.whom.name, self.outstanding);
                     let why =
@@ -167,6 +172,27 @@ impl Course {
         due.unwrap_or(GLANCE).min(until.saturating_duration_since(now)).min(GLANCE)
     }
 
+    /// Where it is, in a few words.
+    pub(super) fn progress(&self, now: Instant) -> String {
+        let connections = self.talks.len();
+        let seconds = |until: Instant| until.saturating_duration_since(now).as_secs_f64();
+        match &self.phase {
+            Phase::Connecting { ready, .. } => format!("connecting: {ready} of {connections}"),
+            Phase::Filling { .. } => {
+                let answered: u64 = self.talks.iter().map(|talk| talk.answered).sum();
+                format!("reporting each client once: {answered} of {}", self.plan.clients)
+            }
+            Phase::WarmingUp { until } => format!("warming up: {:.1} s left", seconds(*until)),
+            Phase::Measuring { until } => {
+                let time = now.saturating_duration_since(self.figures.begun()).as_secs_f64();
+                let rate = self.figures.answered as f64 / time;
+                format!("measuring: {:.1} s left, {rate:.0} lines a second", seconds(*until))
+            }
+            Phase::Draining => format!("waiting for {} answers", self.outstanding),
+            Phase::Over(_) => "over".to_owned(),
+        }
+    }
+
     /// Whether nothing is left to be done.
     pub(super) fn is_over(&self) -> bool {
         matches!(self.phase, Phase::Over(_))
@@ -179,9 +205,9 @@ impl Course {
 
     /// What came of it.
     pub(super) fn into_outcome(self) -> Outcome {
-        let Self { plan, phase, figures, wrong, outstanding, .. } = self;
+        let Self { plan, phase, figures, wrong, outstanding, owed, .. } = self;
         let Phase::Over(end) = phase else { unreachable!("it is asked when it is over") };
-        let unanswered = if matches!(end, End::InTime) { outstanding } else { 0 };
+        let unanswered = if matches!(end, End::InTime) { outstanding + owed } else { 0 };
         let figures = Some(figures).filter(|figures| !figures.time.is_zero());
         Outcome { plan, end, figures, wrong, unanswered }
     }
@@ -201,7 +227,7 @@ impl Course {
     /// A connection stands.
     pub(super) fn made(&mut self, index: usize, transport: &mut Transport<'_, Self>) {
         self.talks[index].is_made = true;
-        self.fill(&mut transport.event_loop(), index, 1);
+        self.say_first(&mut transport.event_loop(), index, 1);
     }
 
     /// Bytes came.
@@ -235,29 +261,22 @@ impl Course {
         }
     }
 
-    /// A connection has room again: what it owes can be said.
-    pub(super) fn may_write(&mut self, index: usize, event_loop: &mut Loop<'_, Self>) {
-        let owed = std::mem::take(&mut self.talks[index].owed);
-        self.owed -= owed;
-        self.say(event_loop, index, owed, Instant::now());
-    }
-
     /// A connection is gone.
     pub(super) fn lost(&mut self, index: usize, why: Option<io::Error>) {
         let Talk { is_made, sent, answered, .. } = self.talks[index];
         let Whom { name, remedy, .. } = &self.plan.whom;
-        let unanswered = sent - answered;
         let why = why.map(|why| format!(": {why}")).unwrap_or_default();
         self.finish(End::Failed(match is_made {
             false => format!("{name} cannot be reached{why}; {remedy}"),
-            true => {
-                format!("{name} has closed a connection that it owed {unanswered} answers{why}; its log may tell why")
-            }
+            true => format!(
+                "{name} has closed a connection with {} lines on it unanswered{why}; its log may tell why",
+                sent - answered
+            ),
         }));
     }
 }
 
-/// What is said.
+/// What the first lines lead to, and what counts.
 impl Course {
     /// Some of the first lines were answered, which make a connection ready and report all of its clients.
     fn answered_first(&mut self, event_loop: &mut Loop<'_, Self>, index: usize, count: u64) {
@@ -266,11 +285,14 @@ impl Course {
             let why = format!("{name} answers \"{first}\", which does not begin with \"{expected}\" (see --expect)");
             return self.finish(End::Failed(why));
         }
+        if count == 0 {
+            return;
+        }
         let talk = &self.talks[index];
         let is_first = talk.answered == count;
         let is_done = talk.answered == u64::from(talk.share.count());
         match &mut self.phase {
-            Phase::Connecting { ready, .. } if is_first && count > 0 => {
+            Phase::Connecting { ready, .. } if is_first => {
                 *ready += 1;
                 if *ready < self.talks.len() {
                     self.connect(event_loop);
@@ -286,7 +308,7 @@ impl Course {
                     self.warm_up(event_loop);
                 }
             }
-            Phase::Filling { .. } => self.fill(event_loop, index, FILL_DEPTH),
+            Phase::Filling { .. } => self.say_first(event_loop, index, FILL_DEPTH),
             _ => {}
         }
     }
@@ -299,7 +321,7 @@ impl Course {
         }
         self.phase = Phase::Filling { done };
         for index in 0..self.talks.len() {
-            self.fill(event_loop, index, FILL_DEPTH);
+            self.say_first(event_loop, index, FILL_DEPTH);
         }
     }
 
@@ -320,62 +342,6 @@ impl Course {
         }
     }
 
-    /// Says what is due by `now`, as far as there is room for it.
-    fn say_due(&mut self, event_loop: &mut Loop<'_, Self>, now: Instant) {
-        let Some(schedule) = self.schedule else { return };
-        let due = schedule.lines_by(now);
-        let connections = self.talks.len() as u64;
-        for line in self.scheduled..due.min(self.scheduled + connections) {
-            let index = (line % connections) as usize;
-            // Of the lines from this one on that are due, each connection's at once.
-            let count = (due - line).div_ceil(connections);
-            let Some(id) = self.talks[index].id else { continue };
-            let Some(transport) = event_loop.transport(id) else { continue };
-            if transport.is_writing_paused() {
-                self.talks[index].owed += count;
-                self.owed += count;
-            } else {
-                if now.saturating_duration_since(schedule.due(index, self.talks[index].sent)) > LATE {
-                    self.figures.late += count;
-                }
-                self.say(event_loop, index, count, now);
-            }
-        }
-        self.scheduled = self.scheduled.max(due);
-    }
-
-    /// Reports the next clients of a connection, so that at most `depth` lines are in flight.
-    fn fill(&mut self, event_loop: &mut Loop<'_, Self>, index: usize, depth: u64) {
-        self.lines.begin(event_loop.wall_clock());
-        let count = self.talks[index].fill(depth, &mut self.lines);
-        self.send(event_loop, index, count);
-    }
-
-    /// Says so many lines on a connection.
-    fn say(&mut self, event_loop: &mut Loop<'_, Self>, index: usize, count: u64, now: Instant) {
-        let Self { plan, talks, lines, schedule, .. } = self;
-        let talk = &mut talks[index];
-        lines.begin(event_loop.wall_clock());
-        talk.say(count, plan, lines);
-        if schedule.is_none() {
-            talk.depart(now, count);
-        }
-        self.figures.sent += count;
-        self.figures.bytes += self.lines.as_bytes().len() as u64;
-        self.send(event_loop, index, count);
-    }
-
-    fn send(&mut self, event_loop: &mut Loop<'_, Self>, index: usize, count: u64) {
-        if self.outstanding == 0 {
-            self.silent_since = event_loop.now();
-        }
-        self.outstanding += count;
-        // One that is gone has told so.
-        if let Some(mut transport) = self.talks[index].id.and_then(|id| event_loop.transport(id)) {
-            transport.write(self.lines.as_bytes());
-        }
-    }
-
     /// The last `count` lines that a connection had answered count, if they are among those that are measured.
     fn measure(&mut self, index: usize, count: u64, now: Instant) {
         let Self { talks, figures, schedule, .. } = self;
@@ -393,6 +359,18 @@ impl Course {
         }
     }
 
+    /// Those lines of an open loop that count and were not answered have taken as long as this, at least.
+    fn give_up(&mut self, now: Instant) {
+        let Self { talks, figures, schedule: Some(schedule), .. } = self else { return };
+        let begun = figures.begun();
+        for (index, talk) in talks.iter().enumerate() {
+            let dues = (talk.answered..talk.sent + talk.owed).map(|number| schedule.due(index, number));
+            for due in dues.filter(|due| *due >= begun) {
+                figures.outlast(now.saturating_duration_since(due), 1);
+            }
+        }
+    }
+
     fn end_if_done(&mut self) {
         if self.outstanding == 0 && self.owed == 0 {
             self.finish(End::InTime);
@@ -403,17 +381,11 @@ impl Course {
 /// How many connections are being made at a time: fewer than any server's backlog.
 const AT_ONCE: usize = 32;
 
-/// How many lines are in flight on a connection while its clients are reported for the first time.
-const FILL_DEPTH: u64 = 256;
-
 /// How long a turn may take before one looks at the clock again.
 const GLANCE: Duration = Duration::from_millis(50);
 
 /// How much longer than asked for a turn may sleep, as polls count in milliseconds. The rest of the time to a line that is due the clock
 /// is looked at without sleeping.
 const OVERSLEEP: Duration = Duration::from_millis(2);
-
-/// A line that leaves so much later than it is due is late.
-const LATE: Duration = Duration::from_millis(1);
 
 const NANOSECOND: Duration = Duration::from_nanos(1);

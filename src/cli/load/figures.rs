@@ -9,8 +9,8 @@ use hdrhistogram::Histogram;
 pub(super) struct Figures {
     latencies: Histogram<u64>,
     begun: Instant,
-    /// The thread's processor time at that moment.
-    processor: Option<Duration>,
+    /// The thread's times at that moment.
+    thread: Option<ThreadTimes>,
     /// How many lines were answered.
     pub(super) answered: u64,
     /// How many were sent, and how many bytes those had.
@@ -20,8 +20,17 @@ pub(super) struct Figures {
     pub(super) late: u64,
     /// How long it took, once it has ended.
     pub(super) time: Duration,
-    /// The processor's part of it, 0 to 1, if the system tells.
-    pub(super) busy: Option<f64>,
+    /// The thread's parts of it, if the system tells.
+    pub(super) thread_parts: Option<ThreadParts>,
+}
+
+/// Where the time of this thread has gone, as parts of it, 0 to 1.
+#[derive(Clone, Copy)]
+pub(super) struct ThreadParts {
+    /// It ran, or the system did on its behalf.
+    pub(super) busy: f64,
+    /// It could have run, but others had its processor.
+    pub(super) robbed: f64,
 }
 
 impl Figures {
@@ -30,13 +39,13 @@ impl Figures {
         Self {
             latencies: Histogram::new_with_bounds(1, LONGEST, DIGITS).expect("bounds that a histogram can have"),
             begun: now,
-            processor: processor_time(),
+            thread: ThreadTimes::read(),
             answered: 0,
             sent: 0,
             bytes: 0,
             late: 0,
             time: Duration::ZERO,
-            busy: None,
+            thread_parts: None,
         }
     }
 
@@ -55,8 +64,12 @@ impl Figures {
     /// The time is over.
     pub(super) fn end(&mut self, now: Instant) {
         self.time = now.saturating_duration_since(self.begun);
-        let used = processor_time().zip(self.processor).map(|(now, then)| now.saturating_sub(then));
-        self.busy = used.map(|used| (used.as_secs_f64() / self.time.as_secs_f64()).min(1.0));
+        let part = |now: Duration, then| (now.saturating_sub(then).as_secs_f64() / self.time.as_secs_f64()).min(1.0);
+        let parts = |(now, then): (ThreadTimes, ThreadTimes)| ThreadParts {
+            busy: part(now.ran, then.ran),
+            robbed: part(now.waited, then.waited),
+        };
+        self.thread_parts = ThreadTimes::read().zip(self.thread).map(parts);
     }
 
     /// Some lines that count were answered after the time was over, the last of them now.
@@ -95,12 +108,20 @@ impl Figures {
     }
 }
 
-/// The processor time of this thread since it began, the system's on its behalf included; `None` where there is no such file as
-/// Linux has.
-fn processor_time() -> Option<Duration> {
-    let text = fs::read_to_string("/proc/thread-self/schedstat").ok()?;
-    let nanoseconds = text.split(' ').next()?.parse().ok()?;
-    Some(Duration::from_nanos(nanoseconds))
+/// What Linux tells of a thread: since it began, how long it ran and how long it waited for a processor.
+#[derive(Clone, Copy)]
+struct ThreadTimes {
+    ran: Duration,
+    waited: Duration,
+}
+
+impl ThreadTimes {
+    /// Of this thread; `None` on other systems.
+    fn read() -> Option<Self> {
+        let text = fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+        let mut numbers = text.split_ascii_whitespace().map(|number| number.parse().map(Duration::from_nanos));
+        Some(Self { ran: numbers.next()?.ok()?, waited: numbers.next()?.ok()? })
+    }
 }
 
 /// The longest latency that is told from longer ones, in nanoseconds: an hour.

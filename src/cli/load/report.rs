@@ -24,6 +24,8 @@ pub(super) struct Report {
     latency_us: Latencies,
     /// The processor's part of the time, 0 to 1.
     load_busy: Option<f64>,
+    /// The part of the time in which others had the load's processor.
+    load_robbed: Option<f64>,
     /// Whether the load itself may be what is measured.
     bottleneck: bool,
     /// How many lines of an open loop left more than a millisecond late.
@@ -74,7 +76,8 @@ impl Report {
                 max: figures.longest(),
                 mean: figures.mean(),
             },
-            load_busy: figures.busy,
+            load_busy: figures.thread_parts.map(|parts| parts.busy),
+            load_robbed: figures.thread_parts.map(|parts| parts.robbed),
             bottleneck: is_bottleneck(plan.pace, figures),
             late: figures.late,
             connections: plan.connections,
@@ -116,14 +119,25 @@ impl fmt::Display for Report {
             out,
             "latency     p50 {p50:.0}, p90 {p90:.0}, p99 {p99:.0}, p99.9 {p999:.0}, max {max:.0}, mean {mean:.0} µs"
         )?;
-        match self.load_busy {
-            Some(busy) => write!(out, "the load    was busy for {:.0} % of the time", busy * 100.0)?,
-            None => write!(out, "the load    has not been told how busy it was")?,
+        match self.load_busy.zip(self.load_robbed) {
+            Some((busy, robbed)) => {
+                write!(
+                    out,
+                    "the load    busy for {:.0} % of the time, robbed of its processor for {:.0} %",
+                    busy * 100.0,
+                    robbed * 100.0
+                )?;
+            }
+            None => write!(out, "the load    how busy it was this system does not tell")?,
         }
         match (self.bottleneck, self.rate) {
             (false, _) => Ok(()),
-            (true, None) => write!(out, ": it may be the bottleneck, and the server faster than this"),
-            (true, Some(_)) => write!(out, ", and sent {} lines late: it may be the bottleneck", self.late),
+            (true, None) => write!(out, "\n            It may be the bottleneck: the server may be faster than this."),
+            (true, Some(_)) => write!(
+                out,
+                "\n            It may be the bottleneck: {} lines left more than a millisecond after they were due.",
+                self.late
+            ),
         }
     }
 }
@@ -131,7 +145,7 @@ impl fmt::Display for Report {
 /// In a closed loop, when it hardly ever waited; in an open one, where it looks at the clock all the time, when lines left late.
 fn is_bottleneck(pace: Pace, figures: &Figures) -> bool {
     match pace {
-        Pace::Closed(_) => figures.busy.is_some_and(|busy| busy >= BUSY),
+        Pace::Closed(_) => figures.thread_parts.is_some_and(|parts| parts.busy >= BUSY),
         Pace::Open(_) => figures.late as f64 > figures.sent as f64 * LATE,
     }
 }
