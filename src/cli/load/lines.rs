@@ -1,11 +1,13 @@
 //! What the load says: lines made of a template, without formatting machinery and without text kept for each client.
 //!
-//! - A line is copied together from pieces: fixed text, the digits of the client's number, a position, a timestamp.
+//! - A line is a copy of a frame, its fields written over: the client's number, a position, the decimals of a timestamp. There is a
+//!   frame for each length of a number, with the second in it; once a second they are made anew.
 //! - A position follows from the client's number, by two small tables, so a million clients cost no more memory than one.
 //! - Timestamps are the clock of the turn, and always grow: of two lines the later one is the newer report.
 //!
 //! What it does not do: it sends nothing, and does not know which client is whose turn.
 
+use std::ops::Range;
 use std::str::FromStr;
 use std::time::SystemTime;
 
@@ -18,10 +20,17 @@ pub(super) struct Template(Vec<Piece>);
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Piece {
     Text(Vec<u8>),
+    Field(Field),
+}
+
+/// What differs from line to line.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Field {
     /// The digits that follow [`PREFIX`].
     Client,
     Latitude,
     Longitude,
+    /// In a frame, the decimals: the second stands there already.
     Time,
 }
 
@@ -66,12 +75,12 @@ impl Template {
         match name {
             "client" => {
                 self.text(PREFIX);
-                self.0.push(Piece::Client);
+                self.0.push(Piece::Field(Field::Client));
             }
-            "position" => self.0.extend([Piece::Latitude, Piece::Longitude]),
-            "latitude" => self.0.push(Piece::Latitude),
-            "longitude" => self.0.push(Piece::Longitude),
-            "time" => self.0.push(Piece::Time),
+            "position" => self.0.extend([Field::Latitude, Field::Longitude].map(Piece::Field)),
+            "latitude" => self.0.push(Piece::Field(Field::Latitude)),
+            "longitude" => self.0.push(Piece::Field(Field::Longitude)),
+            "time" => self.0.push(Piece::Field(Field::Time)),
             _ => {
                 return Err(format!(
                     "there is no {{{name}}}; there are {{client}}, {{position}}, {{latitude}}, {{longitude}} and {{time}}, and \
@@ -89,14 +98,49 @@ impl Template {
             _ => self.0.push(Piece::Text(text.into())),
         }
     }
+
+    /// A line for clients whose number has so many digits, at this second.
+    fn frame(&self, digits: usize, second: u64) -> Frame {
+        let mut frame = Frame { text: Vec::new(), fields: Vec::new() };
+        for piece in &self.0 {
+            let field = match piece {
+                Piece::Text(text) => {
+                    frame.text.extend_from_slice(text);
+                    continue;
+                }
+                Piece::Field(field) => *field,
+            };
+            let length = match field {
+                Field::Client => digits,
+                Field::Latitude => LATITUDE,
+                Field::Longitude => LONGITUDE,
+                Field::Time => {
+                    frame.text.extend_from_slice(format!("{second}.").as_bytes());
+                    DECIMALS
+                }
+            };
+            let start = frame.text.len();
+            frame.text.resize(start + length, b'0');
+            frame.fields.push((field, start..start + length));
+        }
+        frame
+    }
+}
+
+/// A line to be written over.
+struct Frame {
+    text: Vec<u8>,
+    fields: Vec<(Field, Range<usize>)>,
 }
 
 /// Writes a batch of lines.
 pub(super) struct Lines {
     template: Template,
+    /// By how many digits a client's number has, less one.
+    frames: Vec<Frame>,
     stamps: Stamps,
-    latitudes: Vec<Coordinate<10>>,
-    longitudes: Vec<Coordinate<11>>,
+    latitudes: Vec<[u8; LATITUDE]>,
+    longitudes: Vec<[u8; LONGITUDE]>,
     batch: Vec<u8>,
 }
 
@@ -104,6 +148,7 @@ impl Lines {
     pub(super) fn new(template: Template) -> Self {
         Self {
             template,
+            frames: Vec::new(),
             stamps: Stamps::default(),
             latitudes: coordinates(85_000_000),
             longitudes: coordinates(180_000_000),
@@ -114,18 +159,28 @@ impl Lines {
     /// A new batch, of this time.
     pub(super) fn begin(&mut self, wall: SystemTime) {
         self.batch.clear();
-        self.stamps.advance(wall);
+        if self.stamps.advance(wall) || self.frames.is_empty() {
+            self.make_frames();
+        }
     }
 
     /// One more line, which reports where `client` is.
     pub(super) fn report(&mut self, client: Client) {
-        for piece in &self.template.0 {
-            match piece {
-                Piece::Text(text) => self.batch.extend_from_slice(text),
-                Piece::Client => push_number(&mut self.batch, client.0),
-                Piece::Latitude => self.batch.extend_from_slice(&self.latitudes[client.0 as usize % TABLE]),
-                Piece::Longitude => self.batch.extend_from_slice(&self.longitudes[client.0 as usize / TABLE % TABLE]),
-                Piece::Time => self.batch.extend_from_slice(self.stamps.next()),
+        if self.stamps.grow() {
+            self.make_frames();
+        }
+        let number = client.0 as usize;
+        let frame = &self.frames[number.checked_ilog10().unwrap_or(0) as usize];
+        let start = self.batch.len();
+        self.batch.extend_from_slice(&frame.text);
+        let line = &mut self.batch[start..];
+        for (field, range) in &frame.fields {
+            let place = &mut line[range.clone()];
+            match field {
+                Field::Client => write_number(place, client.0),
+                Field::Latitude => place.copy_from_slice(&self.latitudes[number % TABLE]),
+                Field::Longitude => place.copy_from_slice(&self.longitudes[number / TABLE % TABLE]),
+                Field::Time => place.copy_from_slice(&self.stamps.decimals),
             }
         }
     }
@@ -134,13 +189,19 @@ impl Lines {
     pub(super) fn ask(&mut self, client: Client) {
         self.batch.extend_from_slice(b"WHATSAT ");
         self.batch.extend_from_slice(PREFIX.as_bytes());
-        push_number(&mut self.batch, client.0);
+        let start = self.batch.len();
+        self.batch.resize(start + client.0.checked_ilog10().unwrap_or(0) as usize + 1, b'0');
+        write_number(&mut self.batch[start..], client.0);
         self.batch.extend_from_slice(QUESTION);
     }
 
     /// The batch.
     pub(super) fn as_bytes(&self) -> &[u8] {
         &self.batch
+    }
+
+    fn make_frames(&mut self) {
+        self.frames = (1..=NUMBER).map(|digits| self.template.frame(digits, self.stamps.second)).collect();
     }
 }
 
@@ -151,85 +212,64 @@ pub(super) struct Client(pub(super) u32);
 /// Timestamps that always grow, also if the clock does not.
 #[derive(Default)]
 struct Stamps {
-    /// The last that was given, in nanoseconds since 1970.
-    last: u64,
-    /// The same as text.
-    text: Vec<u8>,
+    /// The last that was given: seconds since 1970, and nanoseconds of that second.
+    second: u64,
+    nanosecond: u64,
+    /// The nanoseconds as text.
+    decimals: [u8; DECIMALS],
 }
 
 impl Stamps {
-    fn advance(&mut self, wall: SystemTime) {
+    /// It is this time now. Whether another second has begun.
+    fn advance(&mut self, wall: SystemTime) -> bool {
         let wall = wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let wall = u64::try_from(wall.as_nanos()).unwrap_or(u64::MAX / 2);
-        let now = wall.max(self.last);
-        if now / SECOND != self.last / SECOND || self.text.is_empty() {
-            self.text = format!("{}.{:09}", now / SECOND, now % SECOND).into_bytes();
-        } else if now > self.last {
-            let point = self.text.len() - 9;
-            self.text[point..].copy_from_slice(&nine_digits(now % SECOND));
-        }
-        self.last = now;
+        let before = self.second;
+        (self.second, self.nanosecond) =
+            (self.second, self.nanosecond).max((wall.as_secs(), u64::from(wall.subsec_nanos())));
+        write_number(&mut self.decimals, self.nanosecond);
+        before != self.second
     }
 
-    /// A nanosecond later: counted in the text itself, where seldom more than a digit changes.
-    fn next(&mut self) -> &[u8] {
-        self.last += 1;
-        for byte in self.text.iter_mut().rev() {
-            match *byte {
-                b'.' => {}
-                b'9' => *byte = b'0',
-                _ => {
-                    *byte += 1;
-                    return &self.text;
-                }
+    /// A nanosecond later, counted in the text itself, where seldom more than one digit changes. Whether another second has begun.
+    fn grow(&mut self) -> bool {
+        self.nanosecond += 1;
+        for digit in self.decimals.iter_mut().rev() {
+            if *digit != b'9' {
+                *digit += 1;
+                return false;
             }
+            *digit = b'0';
         }
-        self.text.insert(0, b'1');
-        &self.text
+        self.second += 1;
+        self.nanosecond = 0;
+        true
     }
 }
 
-/// A sign, degrees, a point and six decimals.
-type Coordinate<const LENGTH: usize> = [u8; LENGTH];
-
-/// So many, evenly spread over what is between plus and minus `limit` millionths of a degree, and well mixed.
-fn coordinates<const LENGTH: usize>(limit: i64) -> Vec<Coordinate<LENGTH>> {
+/// So many, evenly spread over what is between plus and minus `limit` millionths of a degree, and well mixed: a sign, degrees, a point
+/// and six decimals.
+fn coordinates<const LENGTH: usize>(limit: i64) -> Vec<[u8; LENGTH]> {
     let coordinate = |index: usize| {
         let mixed = index * 97 % TABLE;
         let millionths = (2 * limit * mixed as i64) / TABLE as i64 - limit + 123_457;
-        let text = format!(
-            "{}{:0width$}.{:06}",
-            if millionths < 0 { '-' } else { '+' },
-            millionths.abs() / 1_000_000,
-            millionths.abs() % 1_000_000,
-            width = LENGTH - 8,
-        );
-        text.into_bytes().try_into().expect("the width fills it up")
+        let mut text = [b'0'; LENGTH];
+        let point = LENGTH - 7;
+        text[0] = if millionths < 0 { b'-' } else { b'+' };
+        write_number(&mut text[1..point], millionths.unsigned_abs() / 1_000_000);
+        text[point] = b'.';
+        write_number(&mut text[point + 1..], millionths.unsigned_abs() % 1_000_000);
+        text
     };
     (0..TABLE).map(coordinate).collect()
 }
 
-fn push_number(batch: &mut Vec<u8>, mut number: u32) {
-    let mut digits = [b'0'; 10];
-    let mut start = digits.len();
-    loop {
-        start -= 1;
-        digits[start] += (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            return batch.extend_from_slice(&digits[start..]);
-        }
-    }
-}
-
-/// The last nine digits of a number.
-fn nine_digits(mut number: u64) -> [u8; 9] {
-    let mut digits = [b'0'; 9];
-    for digit in digits.iter_mut().rev() {
-        *digit += (number % 10) as u8;
+/// Fills a place with the last digits of a number.
+fn write_number(place: &mut [u8], number: impl Into<u64>) {
+    let mut number = number.into();
+    for digit in place.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
         number /= 10;
     }
-    digits
 }
 
 /// What a client is called, before its number.
@@ -244,8 +284,13 @@ const TEMPLATE_LIMIT: usize = CLIENT_LINE;
 /// How many latitudes there are, and longitudes: so there are 65,536 positions.
 const TABLE: usize = 256;
 
-/// In nanoseconds.
-const SECOND: u64 = 1_000_000_000;
+/// How many digits a client's number has at most.
+const NUMBER: usize = 10;
+
+/// `+34.068930`, `-118.445127`, and the decimals of a timestamp.
+const LATITUDE: usize = 10;
+const LONGITUDE: usize = 11;
+const DECIMALS: usize = 9;
 
 #[cfg(test)]
 mod tests {
