@@ -7,6 +7,7 @@ mod command;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::process::Command;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
@@ -56,7 +57,7 @@ fn people_get_a_table() {
     check(&output, 0, None, "");
     assert_eq!(text(&output.stderr), "", "nobody looks, so no progress is shown");
     let shown = text(&output.stdout);
-    let first = format!("Ball at {}: 3 connections, 1 lines in flight on each; 1000 clients\n", herd.clients("Ball"));
+    let first = format!("Ball at {}: 3 connections, 1 in flight on each; 1000 clients\n", herd.clients("Ball"));
     assert!(shown.starts_with(&first), "{shown}");
     for part in [
         "\nrequests    ",
@@ -110,6 +111,17 @@ fn a_stranger_is_spoken_to_in_its_own_words() {
     let output = run(&folder(), &[&["load", &address], &short[..]].concat());
     check(&output, 1, Some(""), ", which does not begin with \"AT \" (see --expect)");
     check(&output, 1, Some(""), &format!("proxy-herd: {address} answers \"IAMAT load-0 "));
+}
+
+#[test]
+fn too_many_connections_are_told() {
+    let (address, _lines) = echo();
+    let folder = folder();
+    let load = command::command(&folder, &["load", &address.to_string(), "--expect", "IAMAT", "--connections", "100"]);
+    let mut few = Command::new("sh");
+    few.args(["-c", "ulimit -n 50; exec \"$0\" \"$@\""]).arg(load.get_program()).args(load.get_args());
+    let output = few.current_dir(folder.path()).output().expect("runs");
+    check(&output, 1, Some(""), "; fewer --connections, or allow more open files: ulimit -n");
 }
 
 #[test]

@@ -241,7 +241,10 @@ impl Course {
             wrong.first.get_or_insert(head);
         });
         self.outstanding -= count;
-        self.silent_since = now;
+        // Who says something that never becomes an answer is as good as silent.
+        if count > 0 {
+            self.silent_since = now;
+        }
         match self.phase {
             Phase::WarmingUp { .. } | Phase::Measuring { .. } => {
                 self.measure(index, count, now);
@@ -266,6 +269,7 @@ impl Course {
         let Talk { is_made, sent, answered, .. } = self.talks[index];
         let Whom { name, remedy, .. } = &self.plan.whom;
         let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+        let remedy = if why.contains(&format!("(os error {})", libc::EMFILE)) { MORE_FILES } else { remedy };
         self.finish(End::Failed(match is_made {
             false => format!("{name} cannot be reached{why}; {remedy}"),
             true => format!(
@@ -380,6 +384,9 @@ impl Course {
 
 /// How many connections are being made at a time: fewer than any server's backlog.
 const AT_ONCE: usize = 32;
+
+/// What to do if the process may not open more sockets.
+const MORE_FILES: &str = "fewer --connections, or allow more open files: ulimit -n";
 
 /// How long a turn may take before one looks at the clock again.
 const GLANCE: Duration = Duration::from_millis(50);

@@ -101,7 +101,7 @@ impl fmt::Display for Report {
         let Self { address, connections, clients, latency_us, .. } = self;
         write!(out, "{address}: {connections} connections, ")?;
         match (self.pipeline, self.rate) {
-            (Some(pipeline), _) => write!(out, "{pipeline} lines in flight on each")?,
+            (Some(pipeline), _) => write!(out, "{pipeline} in flight on each")?,
             (None, rate) => write!(out, "{} lines due a second", rate.unwrap_or_default())?,
         }
         writeln!(out, "; {clients} clients\n")?;

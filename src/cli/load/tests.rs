@@ -129,6 +129,19 @@ fn a_peer_that_does_not_help_is_told() {
 }
 
 #[test]
+fn who_says_much_and_answers_nothing_is_silent() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("free");
+    let address = listener.local_addr().expect("bound");
+    let talker = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("somebody comes");
+        while stream.write_all(b"AT no end of it ").is_ok() {}
+    });
+    let outcome = follow(plan_of_one(address.into()));
+    assert!(matches!(&outcome.end, End::Failed(why) if why.starts_with("Peer says nothing for ")), "{:?}", outcome.end);
+    talker.join().expect("it was left");
+}
+
+#[test]
 fn wrong_answers_are_counted_and_the_first_is_kept() {
     let moody: Manner =
         |number, line| Some(if number % 4 == 3 { format!("? {number}\n") } else { format!("AT {line}\n") });
