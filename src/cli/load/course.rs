@@ -148,7 +148,7 @@ impl Course {
             self.say_due(event_loop, now);
         }
         let silence = now.saturating_duration_since(self.silent_since);
-        if self.outstanding > 0 && silence >= self.plan.patience {
+        if self.outstanding + self.owed > 0 && silence >= self.plan.patience {
             match self.phase {
                 Phase::Draining => {
                     self.give_up(now);

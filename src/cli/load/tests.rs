@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::sync::mpsc;
 use std::thread;
 
 use super::*;
@@ -176,6 +177,47 @@ fn an_open_loop_omits_nothing() {
     assert_eq!(figures.answered, 200);
     assert!(figures.longest() >= 99_000.0, "{}", figures.longest());
     assert!(figures.quantile(0.75) >= 45_000.0, "{}", figures.quantile(0.75));
+}
+
+/// The first connection is not read from until most lines of the second have come: it is owed what it has no room for.
+#[test]
+fn a_connection_without_room_gets_its_lines_later() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("free");
+    let address = listener.local_addr().expect("bound");
+    let (sender, most) = mpsc::channel();
+    thread::spawn(move || {
+        let (first, _) = listener.accept().expect("somebody comes");
+        let (second, _) = listener.accept().expect("somebody comes");
+        let tell = move |number| {
+            if number == 90_000 {
+                sender.send(()).expect("the first waits for it");
+            }
+        };
+        let of_second = thread::spawn(move || answer_each(&second, tell));
+        answer_each(&first, |number| {
+            if number == 1 {
+                most.recv().expect("they come")
+            }
+        });
+        of_second.join().expect("all were answered");
+    });
+    let plan = plan(address.into(), Pace::Open(Rate(1_000_000)));
+    let outcome = follow(Plan {
+        duration: Duration::from_millis(200),
+        patience: PATIENCE,
+        expected: b"AT".to_vec(),
+        clients: 2,
+        ..plan
+    });
+    assert!(matches!(outcome.end, End::InTime), "{:?}", outcome.end);
+    assert_eq!((outcome.unanswered, outcome.figures.map(|figures| figures.answered)), (0, Some(200_000)));
+}
+
+/// Answers line by line; `before` is told the number of each.
+fn answer_each(mut stream: &TcpStream, before: impl Fn(usize)) {
+    let lines = BufReader::new(stream).lines().map_while(Result::ok).enumerate();
+    let mut answers = lines.map(|(number, _)| before(number));
+    while answers.next().is_some_and(|()| stream.write_all(b"AT\n").is_ok()) {}
 }
 
 #[test]
