@@ -5,7 +5,7 @@
 
 use memchr::memchr;
 
-use crate::herd::decimal::{Decimal, write_number};
+use crate::herd::decimal::{Decimal, EACH, word_at, write_number};
 use crate::herd::position::Position;
 use crate::herd::timestamp::Timestamp;
 
@@ -91,12 +91,11 @@ impl<'a> Iamat<'a> {
     /// lines are such, and this is several times as fast as looking at each byte for white space.
     fn parse_plain(line: &'a [u8]) -> Option<Self> {
         let rest = line.strip_prefix(PLAIN_IAMAT).filter(|_| line.len() <= Command::LIMIT)?;
-        let (client, rest) = split_field(rest)?;
+        let (client, rest) = split_client(rest)?;
         let (position, rest) = Position::split(rest)?;
         let timestamp_text = rest.strip_prefix(b" ")?;
-        // In a position or a number there is no white space; a client's ID may be anything else.
         let timestamp = Timestamp::parse(timestamp_text)?;
-        is_client(client).then_some(Self { client, position, timestamp, timestamp_text })
+        Some(Self { client, position, timestamp, timestamp_text })
     }
 }
 
@@ -156,11 +155,30 @@ impl Bound {
     }
 }
 
-/// Whether `field` can be a client's ID.
-pub(super) fn is_client(field: &[u8]) -> bool {
-    // All bytes are looked at, in any case: so the compiler looks at many at once.
-    let has_white_space = field.iter().fold(false, |found, byte| found | is_white_space(*byte));
-    (1..=CLIENT_LIMIT).contains(&field.len()) && !has_white_space
+/// The client's ID that `text` begins with, up to a space, and what follows that; `None` if there is none, or it is too long, or white
+/// space of another kind comes before.
+#[inline]
+pub(super) fn split_client(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut end = 0;
+    // After the end of the text there are zeros, so this ends.
+    while text.get(end).is_some_and(|byte| *byte != b' ') {
+        // All white space is among the bytes up to a space, which are looked for in eight bytes at once: the lowest is found.
+        let word = word_at(text, end);
+        let found = word.wrapping_sub(EACH * 0x21) & !word & (EACH * 0x80);
+        end += found.trailing_zeros() as usize / 8;
+        match text.get(end) {
+            Some(byte) if found != 0 && *byte != b' ' => {
+                if is_white_space(*byte) {
+                    return None;
+                }
+                // Another control byte: an ID may have it.
+                end += 1;
+            }
+            _ => {}
+        }
+    }
+    let (client, rest) = text.split_at(end);
+    (1..=CLIENT_LIMIT).contains(&client.len()).then_some((client, rest.strip_prefix(b" ")?))
 }
 
 /// What is before the first space, and what after it.

@@ -23,6 +23,7 @@ impl<'a> Decimal<'a> {
     }
 
     /// Takes all of `bytes` for a number.
+    #[inline]
     pub(super) fn parse(bytes: &'a [u8]) -> Option<Self> {
         let (decimal, rest) = Self::split(bytes)?;
         rest.is_empty().then_some(decimal)
@@ -45,12 +46,14 @@ impl<'a> Decimal<'a> {
     }
 
     /// The first `places` digits after the point (at most [`WHOLE_DIGITS`]), as a count of units of the last of them.
+    #[inline]
     pub(super) fn fraction(self, places: usize) -> u64 {
         let digits = &self.fraction[..self.fraction.len().min(places)];
         (digits.len()..places).fold(number(digits), |number, _| number * 10)
     }
 
     /// Whether the number is `limit` or less, exactly, however many digits it has.
+    #[inline]
     pub(super) fn is_at_most(self, limit: u64) -> bool {
         self.whole()
             .is_some_and(|whole| whole < limit || (whole == limit && self.fraction.iter().all(|digit| *digit == b'0')))
@@ -75,24 +78,37 @@ pub(super) fn write_number(text: &mut Vec<u8>, number: u64, width: usize) {
 #[inline]
 pub(super) fn split_digits(bytes: &[u8]) -> (&[u8], &[u8]) {
     let mut end = 0;
-    while let Some(word) = bytes[end..].first_chunk() {
-        match leading_digits(u64::from_le_bytes(*word)) {
-            8 => end += 8,
-            some => return bytes.split_at(end + some),
+    loop {
+        let count = leading_digits(word_at(bytes, end));
+        end += count;
+        if count < 8 {
+            return bytes.split_at(end);
         }
     }
-    let last = bytes[end..].iter().position(|byte| !byte.is_ascii_digit());
-    bytes.split_at(last.map_or(bytes.len(), |last| end + last))
 }
 
 /// How many of the eight bytes of `word`, the first one lowest, are digits before the first that is none.
 #[inline]
 fn leading_digits(word: u64) -> usize {
     // A digit's high half is 3, and still is when 6 is added: nothing else has both.
-    let high = word & HIGH_HALVES;
-    let higher = word.wrapping_add(EACH * 0x06) & HIGH_HALVES;
-    let others = (high ^ (EACH * 0x30)) | (higher ^ (EACH * 0x30));
-    others.trailing_zeros() as usize / 8
+    let high = word ^ (EACH * 0x30);
+    let higher = word.wrapping_add(EACH * 0x06) ^ (EACH * 0x30);
+    ((high | higher) & (EACH * 0xf0)).trailing_zeros() as usize / 8
+}
+
+/// The eight bytes at this place, the first one lowest; zeros after the end.
+#[inline]
+pub(super) fn word_at(bytes: &[u8], start: usize) -> u64 {
+    let rest = &bytes[start..];
+    if let Some(word) = rest.first_chunk() {
+        return u64::from_le_bytes(*word);
+    }
+    match bytes.last_chunk() {
+        // It begins before this place, with bytes that are shifted out.
+        Some(_) if rest.is_empty() => 0,
+        Some(word) => u64::from_le_bytes(*word) >> (64 - 8 * rest.len()),
+        None => rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+    }
 }
 
 /// The value of digits, at most [`WHOLE_DIGITS`].
@@ -122,8 +138,7 @@ fn eight_digits(number: u64) -> [u8; 8] {
 }
 
 /// One in each byte of a word.
-const EACH: u64 = 0x0101_0101_0101_0101;
-const HIGH_HALVES: u64 = EACH * 0xf0;
+pub(super) const EACH: u64 = 0x0101_0101_0101_0101;
 const EIGHT_DIGITS: u64 = 100_000_000;
 
 /// The most digits of a part of a number that is read: all such numbers fit `u64`.
@@ -196,15 +211,17 @@ mod tests {
                 let digits = number.to_string();
                 prop_assert_eq!(Decimal::parse(digits.as_bytes()).and_then(Decimal::whole), Some(number));
             }
+            for start in 0..=text.len() {
+                let word: Vec<u8> = text[start..].iter().copied().chain([0; 8]).take(8).collect();
+                prop_assert_eq!(word_at(&text, start).to_le_bytes().to_vec(), word);
+            }
+            for byte in 0..=u8::MAX {
+                let word = u64::from_le_bytes([b'7', byte, 0, 0, 0, 0, 0, 0]);
+                prop_assert_eq!(leading_digits(word), 1 + usize::from(byte.is_ascii_digit()));
+            }
             let expected = text.len() + rest.bytes().take_while(u8::is_ascii_digit).count();
             let bytes = [&text, rest.as_bytes()].concat();
             prop_assert_eq!(split_digits(&bytes).0.len(), expected);
-        }
-
-        #[test]
-        fn nothing_but_digits_is_a_digit(bytes: [u8; 8]) {
-            let expected = bytes.iter().take_while(|byte| byte.is_ascii_digit()).count();
-            prop_assert_eq!(leading_digits(u64::from_le_bytes(bytes)), expected);
         }
     }
 }

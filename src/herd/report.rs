@@ -5,7 +5,7 @@
 
 use std::cmp::Ordering;
 
-use crate::herd::command::{Iamat, is_client, split_field};
+use crate::herd::command::{Iamat, split_client, split_field};
 use crate::herd::name::ServerName;
 use crate::herd::position::Position;
 use crate::herd::timestamp::{Difference, Timestamp};
@@ -34,11 +34,11 @@ impl<'a> Report<'a> {
         let rest = line.strip_prefix(b"AT ").filter(|_| line.len() <= Self::LIMIT)?;
         let (origin, rest) = split_field(rest)?;
         let (difference, rest) = split_field(rest)?;
-        let (client, rest) = split_field(rest)?;
+        let (client, rest) = split_client(rest)?;
         let (position, rest) = Position::split(rest)?;
         // In a timestamp, the last field, there is no space.
         let timestamp = rest.strip_prefix(b" ")?;
-        let well_formed = ServerName::is_valid(origin) && Difference::is_written(difference) && is_client(client);
+        let well_formed = ServerName::is_valid(origin) && Difference::is_written(difference);
         Some(Self {
             line,
             origin_length: origin.len(),
