@@ -22,8 +22,8 @@ pub enum Command<'a> {
     Unknown(&'a [u8]),
 }
 
-/// `IAMAT <client> <position> <timestamp>`
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// `IAMAT <client> <position> <timestamp>`. How the fields were spaced makes no difference.
+#[derive(Clone, Copy, Debug)]
 pub struct Iamat<'a> {
     /// The client's ID.
     pub client: &'a [u8],
@@ -33,7 +33,18 @@ pub struct Iamat<'a> {
     pub timestamp: Timestamp,
     /// The timestamp as it was sent.
     pub timestamp_text: &'a [u8],
+    /// The three fields in one piece, if there was one space between them.
+    pub(super) plain: Option<&'a [u8]>,
 }
+
+impl PartialEq for Iamat<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        let fields = |iamat: &Self| (iamat.client, iamat.position, iamat.timestamp_text);
+        fields(self) == fields(other)
+    }
+}
+
+impl Eq for Iamat<'_> {}
 
 /// `WHATSAT <client> <radius> <bound>`
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -77,6 +88,7 @@ impl<'a> Command<'a> {
                 position: Position::parse(third)?,
                 timestamp: Timestamp::parse(fourth)?,
                 timestamp_text: fourth,
+                plain: None,
             })),
             b"WHATSAT" => {
                 Some(Self::Whatsat(Whatsat { client, radius: Radius::parse(third)?, bound: Bound::parse(fourth)? }))
@@ -90,12 +102,12 @@ impl<'a> Iamat<'a> {
     /// Takes `line` for an IAMAT as programs write it, with one space between fields and nothing else; `None` says nothing. Most
     /// lines are such, and this is several times as fast as looking at each byte for white space.
     fn parse_plain(line: &'a [u8]) -> Option<Self> {
-        let rest = line.strip_prefix(PLAIN_IAMAT).filter(|_| line.len() <= Command::LIMIT)?;
-        let (client, rest) = split_client(rest)?;
+        let fields = line.strip_prefix(PLAIN_IAMAT).filter(|_| line.len() <= Command::LIMIT)?;
+        let (client, rest) = split_client(fields)?;
         let (position, rest) = Position::split(rest)?;
         let timestamp_text = rest.strip_prefix(b" ")?;
         let timestamp = Timestamp::parse(timestamp_text)?;
-        Some(Self { client, position, timestamp, timestamp_text })
+        Some(Self { client, position, timestamp, timestamp_text, plain: Some(fields) })
     }
 }
 
@@ -229,6 +241,7 @@ mod tests {
             position: Position::parse(b"+34.068930-118.445127").expect("a position"),
             timestamp: Timestamp::parse(b"1520023934.918963997").expect("a timestamp"),
             timestamp_text: b"1520023934.918963997",
+            plain: None,
         })
     }
 

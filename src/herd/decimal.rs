@@ -74,6 +74,16 @@ pub(super) fn write_number(text: &mut Vec<u8>, number: u64, width: usize) {
     }
 }
 
+/// The value of eight to sixteen bytes, if all are digits.
+#[inline]
+pub(super) fn parse_digits<const LENGTH: usize>(digits: &[u8; LENGTH]) -> Option<u64> {
+    // The last word has some digits of the first, too: all but these.
+    let power = const { 10_u64.pow(LENGTH as u32 - 8) };
+    let (first, last) = (digits.first_chunk()?, digits.last_chunk()?);
+    let are_digits = [first, last].iter().all(|word| leading_digits(u64::from_le_bytes(**word)) == 8);
+    are_digits.then(|| eight_digits_value(*first) * power + eight_digits_value(*last) % power)
+}
+
 /// The digits that `bytes` begin with, perhaps none, and the rest.
 #[inline]
 pub(super) fn split_digits(bytes: &[u8]) -> (&[u8], &[u8]) {

@@ -60,9 +60,17 @@ impl<'a> Report<'a> {
         let difference_start = text.len();
         (now - iamat.timestamp).write(text);
         let difference_length = text.len() - difference_start;
-        for field in [iamat.client, iamat.position.as_bytes(), iamat.timestamp_text] {
-            text.push(b' ');
-            text.extend_from_slice(field);
+        match iamat.plain {
+            Some(fields) => {
+                text.push(b' ');
+                text.extend_from_slice(fields);
+            }
+            None => {
+                for field in [iamat.client, iamat.position.as_bytes(), iamat.timestamp_text] {
+                    text.push(b' ');
+                    text.extend_from_slice(field);
+                }
+            }
         }
         Self {
             line: &text[start..],

@@ -9,6 +9,7 @@
 //! What a line means is `herd::node`'s business; here its effects are carried out. How bytes come and go, and for how long
 //! that may take, is the style's: the `session` of either.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
@@ -69,19 +70,20 @@ impl Client {
         self.is_answered() && Command::is_plain_iamat(line)
     }
 
-    /// Has the node handle lines, and does what comes of them; what is to be said at once.
+    /// Has the node handle a line, or several that [may](Self::may_be_next) be carried out together, and does what comes of that;
+    /// what is to be said at once.
     pub(super) fn obey<'s>(
         &mut self,
         event_loop: &mut Loop<'_, Servers>,
         servers: &'s mut Servers,
         id: ConnId,
         lines: &Batch<'_>,
-    ) -> &'s [u8] {
-        let Servers { each, lookups, effects, said, .. } = servers;
+    ) -> Cow<'s, [u8]> {
+        let Servers { each, lookups, effects, .. } = servers;
         let server = &mut each[self.server.0];
         let now = Timestamp::from(event_loop.wall_clock());
         effects.clear();
-        said.clear();
+        let mut busy = None;
         for heard in server.node.hear(Origin::Client, lines) {
             log::debug!(target: server.name.as_str(), "{id} < {}", Escaped(heard.line()));
             let before = effects.len();
@@ -90,21 +92,16 @@ impl Client {
                 match effect {
                     // All at once, below.
                     Effect::Flood { .. } => {}
-                    Effect::Reply(reply) if self.replies.is_empty() => {
-                        note(server.name.as_str(), id, reply);
-                        said.extend_from_slice(reply);
-                    }
+                    Effect::Reply(reply) if self.replies.is_empty() => note(server.name.as_str(), id, reply),
                     Effect::Reply(reply) => self.replies.hold(reply),
                     Effect::Ask { report, position, radius, bound } => {
                         let is_first = self.replies.is_empty();
                         let ticket = self.replies.begin(report);
                         let asker = Asker { session: id, server: server.name.clone(), ticket, bound };
-                        if let Err(busy) = lookups.ask(event_loop, &position, radius, asker) {
-                            self.replies.finish(Answered { ticket, bound, answer: Rc::new(busy) });
-                            if is_first && let Some(reply) = self.replies.next() {
-                                note(server.name.as_str(), id, &reply);
-                                said.extend_from_slice(&reply);
-                            }
+                        if let Err(answer) = lookups.ask(event_loop, &position, radius, asker) {
+                            self.replies.finish(Answered { ticket, bound, answer: Rc::new(answer) });
+                            busy = if is_first { self.replies.next() } else { None };
+                            busy.iter().for_each(|reply| note(server.name.as_str(), id, reply));
                         }
                     }
                     Effect::Violation(_) => unreachable!("only neighbours can break the peer protocol"),
@@ -114,7 +111,12 @@ impl Client {
         for (lines, except) in effects.floods() {
             neighbours::flood(event_loop, server, lines, except);
         }
-        said
+        match busy {
+            Some(reply) => Cow::Owned(reply),
+            // Then replies are all that there is: to a question nothing is said before it is answered.
+            None if self.replies.is_empty() => Cow::Borrowed(effects.lines()),
+            None => Cow::Borrowed(&[]),
+        }
     }
 
     /// Tells it off for a line that began like this; what is to be said at once. It is not heard any more.

@@ -78,8 +78,6 @@ pub struct Servers {
     host: Host,
     /// What the last lines led to; kept for its memory.
     effects: Effects,
-    /// What they led to for the one who said them; likewise.
-    said: Vec<u8>,
     dice: fastrand::Rng,
     stage: Stage,
 }
@@ -150,7 +148,6 @@ impl Servers {
             style: Style::default(),
             host: Host::Callbacks,
             effects: Effects::new(),
-            said: Vec::new(),
             dice,
             stage: Stage::Serving,
         }

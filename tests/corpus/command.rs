@@ -49,7 +49,7 @@ fn check_line(line: &[u8]) {
 
 /// It makes an AT line that any server reads as it was meant.
 fn check_iamat(iamat: &Iamat<'_>) {
-    let Iamat { client, position, timestamp, timestamp_text } = *iamat;
+    let Iamat { client, position, timestamp, timestamp_text, .. } = *iamat;
     check_position(&position);
     assert_eq!(Timestamp::parse(timestamp_text), Some(timestamp));
     let origin = ServerName::parse(&[b'n'; ServerName::LIMIT]).expect("a name");

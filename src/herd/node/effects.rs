@@ -63,6 +63,11 @@ impl Effects {
         self.entries.len()
     }
 
+    /// All the lines in a row, each with its `\n`: those to answer with, to flood, or to ask about.
+    pub fn lines(&self) -> &[u8] {
+        &self.text
+    }
+
     /// What is to be flooded, and the neighbour that it came from: reports that stand one after the other and go the same ways at
     /// once, each line with its `\n`.
     pub fn floods(&self) -> impl Iterator<Item = (&[u8], Option<NeighbourId>)> {

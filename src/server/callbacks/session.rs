@@ -200,7 +200,7 @@ impl Protocol<Servers> for Session {
 fn obey(client: &mut Client, transport: &mut Transport<'_, Servers>, servers: &mut Servers, lines: &Batch<'_>) {
     let id = transport.id();
     let said = client.obey(&mut transport.event_loop(), servers, id, lines);
-    transport.write(said);
+    transport.write(&said);
 }
 
 fn may_go_on(client: &Client, transport: &Transport<'_, Servers>) -> bool {

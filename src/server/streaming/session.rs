@@ -167,7 +167,7 @@ impl Session {
                     batch.push(line);
                 }
                 let replies = client.obey(event_loop, servers, id, &batch);
-                writer.write(replies);
+                writer.write(&replies);
                 said += replies.len();
             }
             let done = count - lines.rest().len();
@@ -184,7 +184,7 @@ impl Session {
     async fn obey_last(&mut self, line: Vec<u8>) -> io::Result<()> {
         let id = self.talk.id();
         let lent = self.talk.lend(move |guest, event_loop, servers| {
-            guest.client.obey(event_loop, servers, id, &Batch::from_iter([&*line])).to_vec()
+            guest.client.obey(event_loop, servers, id, &Batch::from_iter([&*line])).into_owned()
         });
         let said = lent.await;
         self.say(&said).await
