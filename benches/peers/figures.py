@@ -6,9 +6,14 @@ import statistics
 ROBBED = 0.03
 
 
+def robbed(pair):
+    """What part of a core others had in one of its runs, the worse of both."""
+    return max(pair[who]["strangers"] for who in ("peer", "echo"))
+
+
 def is_robbed(pair):
-    """Whether somebody else took a part of a core in one of its runs."""
-    return any(pair[who]["strangers"] > ROBBED for who in ("peer", "echo"))
+    """Whether that is too much."""
+    return robbed(pair) > ROBBED
 
 
 def ratio(pair, figure="per_second"):

@@ -12,6 +12,8 @@ import sys
 from pathlib import Path
 from typing import Callable, Mapping, Tuple
 
+from processes import free_port
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 
@@ -177,7 +179,7 @@ def ours(name, title, program, style, logged):
     def command(port, folder):
         topology = {
             "herd": "peers",
-            "servers": {"Goloman": {"clients": f"127.0.0.1:{port}", "peers": f"127.0.0.1:{port + 20_000}"}},
+            "servers": {"Goloman": {"clients": f"127.0.0.1:{port}", "peers": f"127.0.0.1:{free_port()}"}},
             "links": [],
             "places": {"provider": "embedded"},
         }
@@ -213,7 +215,7 @@ def server(workshop, name, title, style, logged=False):
 
 # What is there, by name: how to get each. All are held against the first.
 PEERS = {
-    "epoll": lambda workshop: is_echo("epoll", "epoll in C, beside itself", workshop.epoll()),
+    "epoll": lambda workshop: is_echo("epoll", "epoll in C, itself", workshop.epoll()),
     "mio": lambda workshop: is_echo("mio", "mio", workshop.rust()["echo_mio"]),
     "tokio": lambda workshop: is_echo("tokio", "tokio", workshop.rust()["echo_tokio"]),
     "loop": lambda workshop: example("loop", "**our loop, callbacks**", workshop.project()[EXAMPLES[0]]),
@@ -224,10 +226,10 @@ PEERS = {
     "callbacks": lambda workshop: server(workshop, "callbacks", "**proxy-herd, callbacks**", "callbacks"),
     "streams": lambda workshop: server(workshop, "streams", "**proxy-herd, streams**", "streams"),
     "callbacks-logged": lambda workshop: server(
-        workshop, "callbacks-logged", "**proxy-herd, callbacks, every line logged**", "callbacks", logged=True
+        workshop, "callbacks-logged", "**proxy-herd, callbacks, logging**", "callbacks", logged=True
     ),
     "streams-logged": lambda workshop: server(
-        workshop, "streams-logged", "**proxy-herd, streams, every line logged**", "streams", logged=True
+        workshop, "streams-logged", "**proxy-herd, streams, logging**", "streams", logged=True
     ),
     "asyncio": lambda workshop: is_iamat("asyncio", "asyncio, Protocol", sys.executable, HERE / "python/protocol.py"),
     "asyncio-streams": lambda workshop: is_iamat(

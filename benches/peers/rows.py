@@ -11,7 +11,7 @@ import time
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from figures import is_robbed, ratio, summary
+from figures import is_robbed, ratio, robbed, summary
 from processes import TICK, Failed, Server, Strangers, prepare
 
 # How long a load may take that is to fill a slow server, beyond the time it was told.
@@ -78,30 +78,28 @@ class Bench:
         self.plan, self.echo, self.load, self.tell = plan, echo, load, tell
 
     def pairs(self, peer, row):
-        """The cell of a load: pair after pair, whose order changes, until enough were not robbed."""
+        """The cell of a load: pair after pair, whose order changes, until enough were not robbed; or those robbed least."""
         with self.serve(peer) as server, self.serve(self.echo) as echo:
-            cell = {"pairs": [], "repeated": 0}
+            cell, wanted = {}, self.plan.pairs
             before = server.memory()
             filled = self.once(peer, server, row, fill=True)
             if row.clients >= MANY and peer.kind == "iamat":
                 cell["known"] = known(row.clients, server.memory() - before, filled["line_bytes"])
-            while len(cell["pairs"]) < self.plan.pairs:
+            made = []
+            while sum(not is_robbed(pair) for pair in made) < wanted and len(made) < wanted + self.plan.repeats:
                 measure = {
                     "peer": lambda: self.once(peer, server, row),
                     "echo": lambda: self.once(self.echo, echo, row),
                 }
-                order = ("peer", "echo") if len(cell["pairs"]) % 2 == 0 else ("echo", "peer")
+                order = ("peer", "echo") if len(made) % 2 == 0 else ("echo", "peer")
                 pair = {who: measure[who]() for who in order}
-                robbed = is_robbed(pair)
+                made.append(pair)
                 self.tell(
                     f"{peer.name} {row.name}: {ratio(pair):.3f} ({pair['peer']['per_second']:,.0f}/s beside "
-                    f"{pair['echo']['per_second']:,.0f}/s){', robbed' if robbed else ''}"
+                    f"{pair['echo']['per_second']:,.0f}/s){', robbed' if is_robbed(pair) else ''}"
                 )
-                if robbed and cell["repeated"] < self.plan.repeats:
-                    cell["repeated"] += 1
-                else:
-                    cell["pairs"].append(pair)
-            return {**cell, **summary(cell["pairs"])}
+            pairs = sorted(made, key=robbed)[:wanted]
+            return {**cell, "pairs": pairs, "repeated": len(made) - wanted, **summary(pairs)}
 
     def idle(self, peer):
         """The cell of memory: what a connection costs that says nothing."""
@@ -161,6 +159,8 @@ class Bench:
                 load.wait()
         share = strangers.share()
         peer.tidy(server.folder)
+        if server.process.poll() is not None:
+            raise Failed(f"the server has ended by itself ({server.process.returncode}): {server.last_words()}")
         if load.returncode != 0:
             raise Failed(f"the load says: {errors.decode(errors='replace').strip()[-300:]}")
         figures = json.loads(said)

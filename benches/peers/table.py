@@ -21,8 +21,11 @@ LEGEND = """\
 Each figure is the median of the ratios of {pairs} pairs of runs, {seconds:g} s each: requests a second of the server, and of a bare
 echo server on epoll in C that is measured right before or after it with the same lines; 1 is as fast as that. `50 × 16`: 50 connections
 with 16 lines in flight each, of 1,000 clients unless another number is said. At p99 less is better: its ratio is that of latencies.
-Memory is what a server has taken for itself (anonymous pages): bytes for each of {idle} connections that say nothing; and bytes for each of
-1,000,000 known clients, less the length of the client's AT line. Servers have one core, the load {load_core}.
+Servers have one core, the load {load_core}.
+"""
+MEMORY = """\
+Memory is what a server has taken for itself (anonymous pages): bytes for each of {idle:,} connections that say nothing; and bytes for
+each of 1,000,000 known clients, less the length of the client's AT line.
 """
 
 # By who is bound, the peer and the echo.
@@ -41,22 +44,31 @@ def markdown(results):
     lines = [
         f"`{results['command']}` on {results['date']}: {machine}.",
         "",
-        LEGEND.format(pairs=plan["pairs"], seconds=plan["seconds"], idle=f"{idle:,}", load_core=load_core),
+        LEGEND.format(pairs=plan["pairs"], seconds=plan["seconds"], load_core=load_core),
+        *([MEMORY.format(idle=idle)] if idle else []),
     ]
     for kind, heading in KINDS:
         peers = [peer for peer in results["peers"] if peer["kind"] == kind]
         columns = [column for column in COLUMNS if any(f"{peer['name']}/{column[1]}" in cells for peer in peers)]
         if peers and columns:
-            lines.append(f"| {heading} | {' | '.join(title for title, _, _ in columns)} |")
-            lines.append("| --- |" + " ---: |" * len(columns))
-            for peer in peers:
-                found = [cell_text(cells.get(f"{peer['name']}/{row}"), figure) for _, row, figure in columns]
-                lines.append(f"| {peer['title']} | {' | '.join(found)} |")
-            lines.append("")
+            lines.extend(block(heading, peers, columns, cells))
     if any(any(cell.get("is_bound", {}).values()) for cell in cells.values()):
         lines.append(BOUND)
+    columns = [(title, row, "cpu") for title, row, figure in COLUMNS if figure == "ratio"]
+    peers = [peer for peer in results["peers"] if any(f"{peer['name']}/{row}" in cells for _, row, _ in columns)]
+    lines.extend(block("Processor time of each request, µs (the echo's beside it)", peers, columns, cells))
     lines.extend(notes(results))
     return "\n".join(lines).rstrip() + "\n"
+
+
+def block(heading, peers, columns, cells):
+    """A table: its head, a line for each peer."""
+    yield f"| {heading} | {' | '.join(title for title, _, _ in columns)} |"
+    yield "| --- |" + " ---: |" * len(columns)
+    for peer in peers:
+        found = [cell_text(cells.get(f"{peer['name']}/{row}"), figure) for _, row, figure in columns]
+        yield f"| {peer['title']} | {' | '.join(found)} |"
+    yield ""
 
 
 def cell_text(cell, figure):
@@ -67,6 +79,8 @@ def cell_text(cell, figure):
         return "failed"
     if figure == "known":
         return f"{cell['known']['bytes_over_line']:,.0f} B" if "known" in cell else ""
+    if figure == "cpu":
+        return f"{cell['cpu_us_per_request']:.2f} ({cell['echo_cpu_us_per_request']:.2f})"
     if figure == "bytes_per_connection":
         return f"{cell[figure]:,.0f} B"
     return f"{SIGNS[cell['is_bound']['peer'], cell['is_bound']['echo']]}{cell[figure]:.2f}"

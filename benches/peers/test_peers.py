@@ -60,7 +60,7 @@ def results():
         ],
         "skipped": {"java": "there is no java"},
         "cells": {
-            "loop/50x1": cell,
+            "loop/50x1": {**cell, "ratio": 9.0},
             "callbacks/50x1": cell,
             "callbacks/50x16-1m": {**cell, "known": {"bytes_over_line": 123.4}},
             "callbacks/idle": {"connections": 10_000, "bytes": 4_000_000, "bytes_per_connection": 400.0},
@@ -168,8 +168,9 @@ class Written(unittest.TestCase):
         root = xml.etree.ElementTree.fromstring(plot.svg(results()))
         bars = root.findall("{http://www.w3.org/2000/svg}rect")
         self.assertEqual(len(bars), len(plot.SERIES) + 3)
+        self.assertTrue(all(plot.LEFT + float(bar.get("width")) <= plot.WIDTH for bar in bars[len(plot.SERIES) :]))
         self.assertIn("ours & yours", "".join(root.itertext()))
-        xml.etree.ElementTree.fromstring(plot.svg({"peers": [], "cells": {}}))
+        xml.etree.ElementTree.fromstring(plot.svg({**results(), "cells": {}}))
 
     def test_targets_hold_fail_or_were_not_measured(self):
         cells = results()["cells"]
