@@ -118,7 +118,8 @@ class Workshop:
 
         if shutil.which("redis-server"):
             return Path(shutil.which("redis-server")), {}
-        need("apt-get"), need("dpkg")
+        need("apt-get")
+        need("dpkg")
         return self.make("Redis", build)
 
 
@@ -159,7 +160,7 @@ def cargo(folder, arguments, environment=None):
     return {each["target"]["name"]: Path(each["executable"]) for each in artifacts if each.get("executable")}
 
 
-def is_echo(name, title, program, *words):
+def echo_server(name, title, program, *words):
     return Peer(name, title, "echo", lambda port, _: [program, *words, str(port)], load=("--expect", "IAMAT"))
 
 
@@ -169,7 +170,7 @@ def example(name, title, program):
     return Peer(name, title, "echo", command, load=("--expect", "IAMAT"))
 
 
-def is_iamat(name, title, *words):
+def iamat_server(name, title, *words):
     return Peer(name, title, "iamat", lambda port, _: [*words, str(port)])
 
 
@@ -215,12 +216,12 @@ def server(workshop, name, title, style, logged=False):
 
 # What is there, by name: how to get each. All are held against the first.
 PEERS = {
-    "epoll": lambda workshop: is_echo("epoll", "epoll in C, itself", workshop.epoll()),
-    "mio": lambda workshop: is_echo("mio", "mio", workshop.rust()["echo_mio"]),
-    "tokio": lambda workshop: is_echo("tokio", "tokio", workshop.rust()["echo_tokio"]),
+    "epoll": lambda workshop: echo_server("epoll", "epoll in C, itself", workshop.epoll()),
+    "mio": lambda workshop: echo_server("mio", "mio", workshop.rust()["echo_mio"]),
+    "tokio": lambda workshop: echo_server("tokio", "tokio", workshop.rust()["echo_tokio"]),
     "loop": lambda workshop: example("loop", "**our loop, callbacks**", workshop.project()[EXAMPLES[0]]),
     "loop-streams": lambda workshop: example("loop-streams", "**our loop, streams**", workshop.project()[EXAMPLES[1]]),
-    "asyncio-echo": lambda workshop: is_echo(
+    "asyncio-echo": lambda workshop: echo_server(
         "asyncio-echo", "asyncio, Protocol", sys.executable, HERE / "python/echo.py"
     ),
     "callbacks": lambda workshop: server(workshop, "callbacks", "**proxy-herd, callbacks**", "callbacks"),
@@ -231,8 +232,8 @@ PEERS = {
     "streams-logged": lambda workshop: server(
         workshop, "streams-logged", "**proxy-herd, streams, logging**", "streams", logged=True
     ),
-    "asyncio": lambda workshop: is_iamat("asyncio", "asyncio, Protocol", sys.executable, HERE / "python/protocol.py"),
-    "asyncio-streams": lambda workshop: is_iamat(
+    "asyncio": lambda workshop: iamat_server("asyncio", "asyncio, Protocol", sys.executable, HERE / "python/protocol.py"),
+    "asyncio-streams": lambda workshop: iamat_server(
         "asyncio-streams", "asyncio, streams", sys.executable, HERE / "python/streams.py"
     ),
     "uvloop": lambda workshop: Peer(
@@ -241,8 +242,8 @@ PEERS = {
         "iamat",
         lambda port, _, python=workshop.uvloop(): [python, HERE / "python/protocol.py", str(port), "uvloop"],
     ),
-    "node": lambda workshop: is_iamat("node", "Node, net", need("node"), HERE / "node/iamat.js"),
-    "java": lambda workshop: is_iamat("java", "Java, NIO", need("java"), "-cp", workshop.java(), "Iamat"),
+    "node": lambda workshop: iamat_server("node", "Node, net", need("node"), HERE / "node/iamat.js"),
+    "java": lambda workshop: iamat_server("java", "Java, NIO", need("java"), "-cp", workshop.java(), "Iamat"),
     "redis": lambda workshop: redis(*workshop.redis()),
 }
 

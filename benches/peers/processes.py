@@ -122,8 +122,13 @@ class Server:
 
     def memory(self):
         """Anonymous memory: what it has taken for itself, neither program nor files."""
+        self.expect_alive()
         with open(f"/proc/{self.pid}/smaps_rollup") as file:
             return anonymous(file.read())
+
+    def expect_alive(self):
+        if self.process.poll() is not None:
+            raise Failed(f"the server has ended by itself ({self.process.returncode}): {self.last_words()}")
 
 
 def prepare(core):

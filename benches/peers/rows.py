@@ -23,6 +23,9 @@ CROWD = 100
 # From how many clients on it is told what each of them costs.
 MANY = 1_000_000
 
+# What a run takes beside what it was told, in seconds.
+AROUND = 0.3
+
 # How often the server's time is read, in seconds.
 EVERY = 0.1
 
@@ -82,6 +85,7 @@ class Bench:
         with self.serve(peer) as server, self.serve(self.echo) as echo:
             cell, wanted = {}, self.plan.pairs
             before = server.memory()
+            # It does not count: so there is time for what is compiled as it runs.
             filled = self.once(peer, server, row, fill=True)
             if row.clients >= MANY and peer.kind == "iamat":
                 cell["known"] = known(row.clients, server.memory() - before, filled["line_bytes"])
@@ -126,8 +130,8 @@ class Bench:
                 yield server
 
     def once(self, peer, server, row, fill=False):
-        """One run of the load; to fill, one that ends once every client is known."""
-        seconds, warm_up = (EVERY, 0) if fill else (self.plan.seconds, self.plan.warm_up)
+        """One run of the load; the first makes every client known."""
+        seconds, warm_up = self.plan.seconds, self.plan.warm_up
         command = [
             *self.load, f"127.0.0.1:{server.port}",
             "--connections", str(row.connections), "--pipeline", str(row.pipeline), "--clients", str(row.clients),
@@ -159,8 +163,7 @@ class Bench:
                 load.wait()
         share = strangers.share()
         peer.tidy(server.folder)
-        if server.process.poll() is not None:
-            raise Failed(f"the server has ended by itself ({server.process.returncode}): {server.last_words()}")
+        server.expect_alive()
         if load.returncode != 0:
             raise Failed(f"the load says: {errors.decode(errors='replace').strip()[-300:]}")
         figures = json.loads(said)
@@ -178,6 +181,11 @@ class Bench:
             "cpu_us_per_request": busy(samples, seconds) / figures["per_second"] * 1e6,
             "strangers": share,
         }
+
+
+def minutes(plan, cells):
+    """About how long so many cells take if nobody disturbs."""
+    return cells * (1 + 2 * plan.pairs) * (plan.seconds + plan.warm_up + AROUND) / 60
 
 
 def known(clients, grown, line_bytes):

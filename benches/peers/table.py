@@ -19,13 +19,13 @@ COLUMNS = (
 
 LEGEND = """\
 Each figure is the median of the ratios of {pairs} pairs of runs, {seconds:g} s each: requests a second of the server, and of a bare
-echo server on epoll in C that is measured right before or after it with the same lines; 1 is as fast as that. `50 × 16`: 50 connections
-with 16 lines in flight each, of 1,000 clients unless another number is said. At p99 less is better: its ratio is that of latencies.
-Servers have one core, the load {load_core}.
+echo server on epoll in C that is measured right before or after it with the same lines; 1 is as fast as that. `50 × 16`: 50
+connections with 16 lines in flight each, of 1,000 clients unless another number is said. At p99 less is better: its ratio is that of
+latencies. Servers have one core, the load {load_core}.
 """
 MEMORY = """\
-Memory is what a server has taken for itself (anonymous pages): bytes for each of {idle:,} connections that say nothing; and bytes for
-each of 1,000,000 known clients, less the length of the client's AT line.
+Memory is what a server has taken for itself (anonymous pages): bytes for each of {idle:,} connections that say nothing; and bytes
+for each of 1,000,000 known clients, less the length of the client's AT line.
 """
 
 # By who is bound, the peer and the echo.
@@ -42,7 +42,7 @@ def markdown(results):
     load_core = "the same, as there is no other" if same else "another"
     machine = "; ".join(f"{name} {what}" for name, what in results["machine"].items())
     lines = [
-        f"`{results['command']}` on {results['date']}: {machine}.",
+        f"`{results['command']}` on {results['date']}, {results['minutes']:.0f} minutes: {machine}.",
         "",
         LEGEND.format(pairs=plan["pairs"], seconds=plan["seconds"], load_core=load_core),
         *([MEMORY.format(idle=idle)] if idle else []),
@@ -83,7 +83,8 @@ def cell_text(cell, figure):
         return f"{cell['cpu_us_per_request']:.2f} ({cell['echo_cpu_us_per_request']:.2f})"
     if figure == "bytes_per_connection":
         return f"{cell[figure]:,.0f} B"
-    return f"{SIGNS[cell['is_bound']['peer'], cell['is_bound']['echo']]}{cell[figure]:.2f}"
+    sign = SIGNS[cell["is_bound"]["peer"], cell["is_bound"]["echo"]] if figure == "ratio" else ""
+    return f"{sign}{cell[figure]:.2f}"
 
 
 def notes(results):

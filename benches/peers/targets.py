@@ -14,7 +14,9 @@ TIMES = {
 def verdicts(cells):
     """Each target: what it is, the figure (None if it was not measured), its bound, and whether it holds."""
     for name, row, figure, bound, is_least in targets():
-        yield verdict(f"{name} {row} {figure}", value(cells, f"{name}/{row}", figure), bound, is_least)
+        cell = f"{name}/{row}"
+        found = verdict(f"{name} {row} {figure}", value(cells, cell, figure), bound, is_least)
+        yield {**found, "is_bound": figure == "ratio" and any(cells.get(cell, {}).get("is_bound", {}).values())}
     for row, others in TIMES.items():
         for other, bound in others.items():
             mine, theirs = (value(cells, f"{name}/{row}", "ratio") for name in ("callbacks", other))
@@ -45,11 +47,13 @@ def value(cells, name, figure):
 
 def verdict(what, figure, bound, is_least):
     holds = None if figure is None else figure >= bound if is_least else figure <= bound
-    return {"what": what, "figure": figure, "bound": bound, "is_least": is_least, "holds": holds}
+    return {"what": what, "figure": figure, "bound": bound, "is_least": is_least, "holds": holds, "is_bound": False}
 
 
 def text(verdict):
     """A line of the list."""
     word = {None: "not measured", True: "holds", False: "FAILS"}[verdict["holds"]]
     figure = "" if verdict["figure"] is None else f": {verdict['figure']:,.2f}"
-    return f"{word:12}  {verdict['what']}{figure} (at {'least' if verdict['is_least'] else 'most'} {verdict['bound']})"
+    doubt = "; but the load was at its limit" if verdict["is_bound"] else ""
+    side = "least" if verdict["is_least"] else "most"
+    return f"{word:12}  {verdict['what']}{figure} (at {side} {verdict['bound']}){doubt}"

@@ -51,6 +51,7 @@ def results():
     return {
         "command": "benches/peers/run",
         "date": "2025-01-31",
+        "minutes": 1.5,
         "machine": {"processor": "<One & only>"},
         "plan": {"pairs": 2, "seconds": 1.0, "server_core": 1, "load_core": 0},
         "peers": [
