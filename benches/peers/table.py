@@ -49,20 +49,21 @@ def markdown(results):
     ]
     for kind, heading in KINDS:
         peers = [peer for peer in results["peers"] if peer["kind"] == kind]
-        columns = [column for column in COLUMNS if any(f"{peer['name']}/{column[1]}" in cells for peer in peers)]
-        if peers and columns:
-            lines.extend(block(heading, peers, columns, cells))
+        lines.extend(block(heading, peers, COLUMNS, cells))
     if any(any(cell.get("is_bound", {}).values()) for cell in cells.values()):
         lines.append(BOUND)
     columns = [(title, row, "cpu") for title, row, figure in COLUMNS if figure == "ratio"]
-    peers = [peer for peer in results["peers"] if any(f"{peer['name']}/{row}" in cells for _, row, _ in columns)]
-    lines.extend(block("Processor time of each request, µs (the echo's beside it)", peers, columns, cells))
+    lines.extend(block("Processor time of each request, µs (the echo's beside it)", results["peers"], columns, cells))
     lines.extend(notes(results))
     return "\n".join(lines).rstrip() + "\n"
 
 
 def block(heading, peers, columns, cells):
-    """A table: its head, a line for each peer."""
+    """A table: its head, a line for each peer; without lines and columns in which there would be nothing."""
+    columns = [column for column in columns if any(f"{peer['name']}/{column[1]}" in cells for peer in peers)]
+    peers = [peer for peer in peers if any(f"{peer['name']}/{row}" in cells for _, row, _ in columns)]
+    if not peers:
+        return
     yield f"| {heading} | {' | '.join(title for title, _, _ in columns)} |"
     yield "| --- |" + " ---: |" * len(columns)
     for peer in peers:
