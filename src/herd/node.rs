@@ -75,18 +75,21 @@ impl Node {
     }
 
     /// The first half of [`handle`](Self::handle), for lines that came together: they are taken apart, and what they are about is
-    /// looked up for all at once. The other half is [`obey`](Self::obey), for one after the other.
+    /// looked up for all at once. The other half is [`obey`](Self::obey), for one after the other of `heard`, where they are added:
+    /// to hand them back would cost as much as to take one of them apart.
     pub fn hear<'l, const MOST: usize>(
         &self,
         from: Origin,
         lines: &ArrayVec<&'l [u8], MOST>,
-    ) -> ArrayVec<Heard<'l>, MOST> {
-        let mut heard: ArrayVec<_, MOST> = lines.iter().map(|line| self.take_apart(from, line)).collect();
+        heard: &mut ArrayVec<Heard<'l>, MOST>,
+    ) {
+        for line in lines {
+            heard.push(self.take_apart(from, line));
+        }
         if heard.len() > 1 {
             heard.iter_mut().filter_map(Heard::seat).for_each(|seat| self.directory.look_for(seat));
             heard.iter_mut().filter_map(Heard::seat).for_each(|seat| self.directory.fetch(*seat));
         }
-        heard
     }
 
     /// Takes in a line that was [heard](Self::hear) at `now` by the wall clock, as [`handle`](Self::handle) does.

@@ -13,6 +13,8 @@ use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
+use arrayvec::ArrayVec;
+
 use super::inquiries::Asker;
 use super::limits::{CLIENT_LINE, HELD_REPLIES, IDLE_TIME, LINE_TIME, OUTSTANDING, REFUSED_COPY, STALL_TIME};
 use super::replies::{Answered, Replies};
@@ -84,10 +86,12 @@ impl Client {
         let now = Timestamp::from(event_loop.wall_clock());
         effects.clear();
         let mut busy = None;
-        for heard in server.node.hear(Origin::Client, lines) {
+        let mut all = ArrayVec::new();
+        server.node.hear(Origin::Client, lines, &mut all);
+        for heard in &all {
             log::debug!(target: server.name.as_str(), "{id} < {}", Escaped(heard.line()));
             let before = effects.len();
-            server.node.obey(&heard, now, effects);
+            server.node.obey(heard, now, effects);
             for effect in effects.since(before) {
                 match effect {
                     // All at once, below.

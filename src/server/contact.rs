@@ -12,6 +12,8 @@
 
 use std::borrow::Cow;
 
+use arrayvec::ArrayVec;
+
 use super::limits::{PEER_WRITE_CAP, SILENCE_TIME, STRANGERS};
 use super::links::{Dialled, Joined};
 use super::repairs::Edge;
@@ -311,11 +313,13 @@ impl Contact {
         let is_link = server.links.get(neighbour).link.connection() == Some(connection);
         effects.clear();
         let mut outcome = Ok(());
-        for heard in server.node.hear(Origin::Neighbour(neighbour), lines) {
+        let mut all = ArrayVec::new();
+        server.node.hear(Origin::Neighbour(neighbour), lines, &mut all);
+        for heard in &all {
             log::debug!(target: server.name.as_str(), "{connection} < {}", Escaped(heard.line()));
             server.links.get_mut(neighbour).exchange.figures.reports += 1;
             let before = effects.len();
-            server.node.obey(&heard, now, effects);
+            server.node.obey(heard, now, effects);
             for effect in effects.since(before) {
                 match effect {
                     // All at once, below.

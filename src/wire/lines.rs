@@ -85,10 +85,13 @@ pub struct Feed<'a> {
 }
 
 impl<'a> Feed<'a> {
-    /// The next lines that lie whole in what was received, as [`Lines::next_batch`] takes them. That there are none says nothing
-    /// of [`next`](Self::next).
-    pub fn next_batch(&mut self, suits: impl Fn(&[u8]) -> bool) -> Batch<'a> {
-        if self.buffer.is_empty() { self.lines.next_batch(suits) } else { Batch::new() }
+    /// The next lines that lie whole in what was received, as [`Lines::fill`] takes them. That there are none says nothing of
+    /// [`next`](Self::next).
+    pub fn fill(&mut self, batch: &mut Batch<'a>, suits: impl Fn(&[u8]) -> bool) {
+        batch.clear();
+        if self.buffer.is_empty() {
+            self.lines.fill(batch, suits);
+        }
     }
 
     /// The next line, or `None` if it has not ended yet.
@@ -186,10 +189,11 @@ impl<'a> Lines<'a> {
         Self { data, searched: 0, limit }
     }
 
-    /// Takes the next whole lines, without their `\n`: as long as they are such as `suits` says, which is shown all from there on,
-    /// and there are not too many for a [`Batch`], nor 4 KiB of them. There may be none.
-    pub fn next_batch(&mut self, suits: impl Fn(&[u8]) -> bool) -> Batch<'a> {
-        let (mut batch, mut left) = (Batch::new(), BATCH_BYTES);
+    /// Takes the next whole lines, without their `\n`, in place of what is in `batch`: as long as they are such as `suits` says, which
+    /// is shown all from there on, and there are not too many for a [`Batch`], nor 4 KiB of them. There may be none.
+    pub fn fill(&mut self, batch: &mut Batch<'a>, suits: impl Fn(&[u8]) -> bool) {
+        let mut left = BATCH_BYTES;
+        batch.clear();
         while left > 0
             && !batch.is_full()
             && suits(self.data)
@@ -198,7 +202,6 @@ impl<'a> Lines<'a> {
             batch.push(self.take(end));
             left = left.saturating_sub(end);
         }
-        batch
     }
 
     /// What was not taken.

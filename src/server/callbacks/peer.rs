@@ -13,7 +13,7 @@ use crate::server::limits::{
     GOODBYE_TIME, HELLO_TIME, LINE_TIME, PEER_HIGH_WATER, PEER_LINE, PEER_LOW_WATER, PING_AFTER, SILENCE_TIME,
 };
 use crate::server::{Servers, repairs};
-use crate::wire::lines::{Line, LineBuffer};
+use crate::wire::lines::{Batch, Line, LineBuffer};
 
 /// One connection with a neighbour, or with somebody who wants to be one.
 pub(in crate::server) struct Peer {
@@ -66,10 +66,10 @@ impl Protocol<Servers> for Peer {
         let (id, now) = (transport.id(), transport.event_loop().now());
         let Self { contact, lines, heard, begun, pinged } = self;
         let mut fresh = lines.is_empty();
-        let mut feed = lines.feed(data);
+        let (mut feed, mut batch) = (lines.feed(data), Batch::new());
         loop {
             let mut event_loop = transport.event_loop();
-            let batch = feed.next_batch(|line| contact.may_be_next(line));
+            feed.fill(&mut batch, |line| contact.may_be_next(line));
             let outcome = match batch.is_empty() {
                 false => contact.learn(&mut event_loop, servers, id, &batch).map(|()| None),
                 true => match feed.next() {
@@ -86,7 +86,7 @@ impl Protocol<Servers> for Peer {
                 Err(parting) => return part(transport, parting),
             }
         }
-        drop(feed);
+        drop((feed, batch));
         // Before HERD nothing buys time.
         if matches!(contact.phase(), Phase::Up(_)) {
             *heard = Some(now);

@@ -62,9 +62,9 @@ impl Session {
         {
             transport.write(&reply);
         }
-        let mut feed = lines.feed(data);
+        let (mut feed, mut batch) = (lines.feed(data), Batch::new());
         while may_go_on(client, transport) && *stage != Stage::Leaving {
-            let batch = feed.next_batch(|line| client.may_be_next(line));
+            feed.fill(&mut batch, |line| client.may_be_next(line));
             if !batch.is_empty() {
                 fresh = true;
                 obey(client, transport, servers, &batch);
@@ -84,7 +84,7 @@ impl Session {
                 None => break,
             }
         }
-        drop(feed);
+        drop((feed, batch));
         self.go_on(transport, fresh);
     }
 

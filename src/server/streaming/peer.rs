@@ -14,7 +14,7 @@ use crate::server::limits::{
 };
 use crate::server::{Servers, repairs};
 use crate::streams::{Either, Elapsed, Handle, Opening, ReadError, StreamReader, StreamWriter, race};
-use crate::wire::lines::{Line, Lines};
+use crate::wire::lines::{Batch, Line, Lines};
 
 /// Talks with whoever has connected to us.
 pub(in crate::server) async fn accept(
@@ -108,9 +108,9 @@ async fn listen(talk: &mut Talk<Contact>, reader: &mut StreamReader, writer: &St
                 Ok(lines) => lines,
                 Err(why) => return (answers, Err(contact.refuse(event_loop, servers, id, why))),
             };
-            let mut lines = Lines::new(&lines, PEER_LINE);
+            let (mut lines, mut batch) = (Lines::new(&lines, PEER_LINE), Batch::new());
             loop {
-                let batch = lines.next_batch(|line| contact.may_be_next(line));
+                lines.fill(&mut batch, |line| contact.may_be_next(line));
                 let outcome = match batch.is_empty() {
                     false => contact.learn(event_loop, servers, id, &batch).map(|()| None),
                     true => match lines.next() {

@@ -159,9 +159,9 @@ impl Session {
         let (id, writer) = (self.talk.id(), Rc::clone(&self.writer));
         let lent = self.talk.lend(move |Guest { client, reader }, event_loop, servers| {
             let (mut said, room) = (0, room(event_loop, id));
-            let mut lines = Lines::new(&reader.buffered()[..count], CLIENT_LINE);
+            let (mut lines, mut batch) = (Lines::new(&reader.buffered()[..count], CLIENT_LINE), Batch::new());
             while client.has_room() && said <= room {
-                let mut batch = lines.next_batch(|line| client.may_be_next(line));
+                lines.fill(&mut batch, |line| client.may_be_next(line));
                 if batch.is_empty() {
                     let Some(Line::Whole(line)) = lines.next() else { break };
                     batch.push(line);
@@ -171,6 +171,7 @@ impl Session {
                 said += replies.len();
             }
             let done = count - lines.rest().len();
+            drop(batch);
             reader.consume(done);
             (done, said > room)
         });
