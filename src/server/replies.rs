@@ -14,9 +14,16 @@ use crate::places::answer::Answer;
 /// The replies that cannot be sent yet.
 #[derive(Default)]
 pub(super) struct Replies {
-    waiting: VecDeque<Reply>,
+    /// In a box, since most clients have none most of the time.
+    waiting: Option<Box<Waiting>>,
     /// The number of the first one.
     first: u32,
+}
+
+/// At least one reply.
+#[derive(Default)]
+struct Waiting {
+    replies: VecDeque<Reply>,
     /// How many of them want places, whether these have come or not.
     outstanding: usize,
     /// How many bytes the others have.
@@ -51,37 +58,39 @@ pub(super) struct Answered {
 impl Replies {
     /// Whether nothing waits: a reply may be sent at once.
     pub(super) fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+        self.waiting.is_none()
     }
 
     /// How many wait for places, or to be sent with them.
     pub(super) fn outstanding(&self) -> usize {
-        self.outstanding
+        self.waiting.as_ref().map_or(0, |waiting| waiting.outstanding)
     }
 
     /// How many bytes of the other replies are held back.
     pub(super) fn held(&self) -> usize {
-        self.held
+        self.waiting.as_ref().map_or(0, |waiting| waiting.held)
     }
 
     /// A reply that is finished, but must wait for those before it.
     pub(super) fn hold(&mut self, reply: &[u8]) {
-        self.held += reply.len();
-        self.waiting.push_back(Reply::Finished(reply.to_vec()));
+        let waiting = self.waiting.get_or_insert_default();
+        waiting.held += reply.len();
+        waiting.replies.push_back(Reply::Finished(reply.to_vec()));
     }
 
     /// A reply that begins with `start`; the rest comes with the ticket.
     pub(super) fn begin(&mut self, start: &[u8]) -> Ticket {
-        let ticket = Ticket(self.first.wrapping_add(self.waiting.len() as u32));
-        self.waiting.push_back(Reply::Begun(start.to_vec()));
-        self.outstanding += 1;
+        let waiting = self.waiting.get_or_insert_default();
+        let ticket = Ticket(self.first.wrapping_add(waiting.replies.len() as u32));
+        waiting.replies.push_back(Reply::Begun(start.to_vec()));
+        waiting.outstanding += 1;
         ticket
     }
 
     /// The places for a reply have come. A ticket that was used already finds nothing.
     pub(super) fn finish(&mut self, answered: Answered) {
         let place = answered.ticket.0.wrapping_sub(self.first) as usize;
-        let Some(reply) = self.waiting.get_mut(place) else { return };
+        let Some(reply) = self.waiting.as_mut().and_then(|waiting| waiting.replies.get_mut(place)) else { return };
         if let Reply::Begun(start) = reply {
             *reply = Reply::Answered(std::mem::take(start), answered);
         }
@@ -89,24 +98,25 @@ impl Replies {
 
     /// The next reply that may be sent.
     pub(super) fn next(&mut self) -> Option<Vec<u8>> {
-        let reply = match self.waiting.pop_front()? {
+        let waiting = self.waiting.as_mut()?;
+        let reply = match waiting.replies.pop_front()? {
             begun @ Reply::Begun(_) => {
-                self.waiting.push_front(begun);
+                waiting.replies.push_front(begun);
                 return None;
             }
             Reply::Answered(mut start, Answered { bound, answer, .. }) => {
-                self.outstanding -= 1;
+                waiting.outstanding -= 1;
                 start.extend_from_slice(&answer.text(bound.as_usize()));
                 start
             }
             Reply::Finished(reply) => {
-                self.held -= reply.len();
+                waiting.held -= reply.len();
                 reply
             }
         };
         self.first = self.first.wrapping_add(1);
-        if self.waiting.is_empty() {
-            self.waiting = VecDeque::new();
+        if waiting.replies.is_empty() {
+            self.waiting = None;
         }
         Some(reply)
     }

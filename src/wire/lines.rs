@@ -9,14 +9,15 @@ use std::mem;
 use arrayvec::ArrayVec;
 use memchr::memchr;
 
-/// What was received and not yet handed out. Holds no memory while that is nothing.
+/// What was received and not yet handed out. Holds no memory while that is nothing. Its places are short: there is one for each
+/// connection, and what it keeps is much less than 4 GiB.
 pub struct LineBuffer {
-    limit: usize,
+    limit: u32,
     stage: Stage,
     /// Bytes before `start` have been handed out; those before `searched` hold no `\n` that has not been.
     kept: Vec<u8>,
-    start: usize,
-    searched: usize,
+    start: u32,
+    searched: u32,
 }
 
 /// A line, or that there will be none.
@@ -30,9 +31,10 @@ pub enum Line<'a> {
 }
 
 impl LineBuffer {
-    /// A buffer for lines of at most `limit` bytes, their `\n` not counted.
+    /// A buffer for lines of at most `limit` bytes, their `\n` not counted. Panics if that is 4 GiB or more.
     pub const fn new(limit: usize) -> Self {
-        Self { limit, stage: Stage::Reading, kept: Vec::new(), start: 0, searched: 0 }
+        assert!(limit < u32::MAX as usize, "a line is shorter than 4 GiB");
+        Self { limit: limit as u32, stage: Stage::Reading, kept: Vec::new(), start: 0, searched: 0 }
     }
 
     /// Takes in `data`, which may be empty, and lends out the whole lines that there are now.
@@ -45,7 +47,7 @@ impl LineBuffer {
             Stage::Reading => data,
             Stage::Over => &[],
         };
-        let lines = Lines::new(data, self.limit);
+        let lines = Lines::new(data, self.limit as usize);
         Feed { buffer: self, lines }
     }
 
@@ -56,17 +58,17 @@ impl LineBuffer {
 
     /// How many bytes are kept.
     pub fn len(&self) -> usize {
-        self.kept.len() - self.start
+        self.kept.len() - self.start as usize
     }
 
     /// At the end of the bytes: the last line, if it is unfinished. `None` also while whole lines before it wait for
     /// [`LineBuffer::feed`].
     pub fn take_last(&mut self) -> Option<Vec<u8>> {
-        if self.is_empty() || memchr(b'\n', &self.kept[self.searched..]).is_some() {
+        if self.is_empty() || memchr(b'\n', &self.kept[self.searched as usize..]).is_some() {
             return None;
         }
         let mut last = mem::take(&mut self.kept);
-        last.drain(..mem::take(&mut self.start));
+        last.drain(..mem::take(&mut self.start) as usize);
         self.searched = 0;
         Some(last)
     }
@@ -116,28 +118,28 @@ impl<'a> Feed<'a> {
     fn next_in_kept(&mut self) -> Option<Line<'_>> {
         let Self { buffer, lines: Lines { data, .. } } = self;
         let LineBuffer { limit, stage, kept, start, searched } = &mut **buffer;
-        let line = *start;
-        match search(&kept[line..], *searched - line, *limit) {
+        let (line, limit) = (*start as usize, *limit as usize);
+        match search(&kept[line..], *searched as usize - line, limit) {
             Search::End(end) => {
-                *start = line + end + 1;
+                *start = place(line + end + 1);
                 *searched = *start;
                 return Some(Line::Whole(&kept[line..][..end]));
             }
             Search::TooLong => {}
             Search::Unfinished => {
                 // The line goes on in `data`: only as far as its end, or the limit, is copied.
-                let room = *limit - (kept.len() - line);
+                let room = limit - (kept.len() - line);
                 match search(data, 0, room) {
                     Search::End(end) => {
                         kept.extend_from_slice(&data[..end]);
                         *data = &data[end + 1..];
-                        *start = kept.len();
+                        *start = place(kept.len());
                         return Some(Line::Whole(&kept[line..]));
                     }
                     Search::Unfinished => {
                         kept.extend_from_slice(data);
                         *data = &[];
-                        *searched = kept.len();
+                        *searched = place(kept.len());
                         return None;
                     }
                     Search::TooLong => kept.extend_from_slice(&data[..room]),
@@ -146,8 +148,8 @@ impl<'a> Feed<'a> {
         }
         *data = &[];
         *stage = Stage::Over;
-        *start = kept.len();
-        Some(Line::TooLong(&kept[line..][..*limit]))
+        *start = place(kept.len());
+        Some(Line::TooLong(&kept[line..][..limit]))
     }
 }
 
@@ -156,14 +158,14 @@ impl Drop for Feed<'_> {
         let Self { buffer, lines: Lines { data, searched, .. } } = self;
         if buffer.is_empty() {
             buffer.forget();
-            buffer.searched = *searched;
+            buffer.searched = place(*searched);
         }
         buffer.kept.extend_from_slice(data);
         if buffer.is_empty() {
             buffer.kept = Vec::new();
-        } else if buffer.start > buffer.kept.len() / 2 {
+        } else if buffer.start as usize > buffer.kept.len() / 2 {
             // What is copied is less than what was handed out since the last time, so all copying is linear.
-            buffer.kept = buffer.kept[buffer.start..].to_vec();
+            buffer.kept = buffer.kept[buffer.start as usize..].to_vec();
             buffer.searched -= mem::take(&mut buffer.start);
         }
     }
@@ -244,6 +246,11 @@ impl<'a> Iterator for Lines<'a> {
 
 /// From so many bytes on a batch is full.
 const BATCH_BYTES: usize = 4096;
+
+/// In what a [`LineBuffer`] keeps.
+fn place(bytes: usize) -> u32 {
+    u32::try_from(bytes).expect("what is kept is less than 4 GiB")
+}
 
 enum Stage {
     Reading,
@@ -344,7 +351,7 @@ mod tests {
         let mut buffer = LineBuffer::new(LIMIT);
         for piece in ["a\nb", "c", "d\nef", "gh"] {
             take(&mut buffer.feed(piece.as_bytes()), usize::MAX, &mut Vec::new());
-            assert_eq!(buffer.searched, buffer.kept.len(), "{piece}");
+            assert_eq!(buffer.searched as usize, buffer.kept.len(), "{piece}");
         }
     }
 
