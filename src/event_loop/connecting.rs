@@ -4,17 +4,16 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::time::Instant;
 
 use super::ConnId;
 use super::address::{Address, Endpoints};
 use super::channel::{Channel, StartTls};
+use super::clock::Moment;
 use super::connection::{Connection, Phase, Reading, Writing};
 use super::dial::{self, Connect, Dial, Target};
 use super::hub::{Hub, Ready};
 use super::protocol::Protocol;
 use super::request::Request;
-use super::schedule::later;
 use super::timers::Due;
 
 impl<S> Hub<S> {
@@ -56,10 +55,10 @@ impl<S> Hub<S> {
 
     /// Starts the next attempt, or gives up.
     pub(super) fn dial_on(&mut self, id: ConnId) {
-        let now = self.now;
+        let clock = self.clock;
         let Some(Connection { phase: Phase::Connecting(dial), .. }) = self.live(id) else { return };
         if let Some(address) = dial.next() {
-            dial.next_at = dial.attempt_delay.filter(|_| dial.has_more()).map(|delay| later(now, delay));
+            dial.next_at = dial.attempt_delay.filter(|_| dial.has_more()).map(|delay| clock.after(delay));
             let (next_at, local_addr) = (dial.next_at, dial.local_addr);
             if let Some(next_at) = next_at {
                 self.timers.schedule(next_at, Due::Attempt(id));
@@ -71,7 +70,7 @@ impl<S> Hub<S> {
     }
 
     /// An attempt has had its time alone; it counts if it was the last.
-    pub(super) fn dial_on_in_time(&mut self, id: ConnId, when: Instant) {
+    pub(super) fn dial_on_in_time(&mut self, id: ConnId, when: Moment) {
         if let Some(Connection { phase: Phase::Connecting(dial), .. }) = self.live(id)
             && dial.next_at == Some(when)
         {

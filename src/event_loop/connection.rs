@@ -4,11 +4,12 @@
 //! the list of those, `dispatch` makes the calls.
 
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::address::Endpoints;
 use super::buffer::{Spares, WriteBuffer};
 use super::channel::Channel;
+use super::clock::{Moment, Span};
 use super::dial::{Dial, HANDSHAKE_TIMEOUT};
 use super::id::ListenerId;
 
@@ -42,8 +43,8 @@ pub(super) struct Rare {
     pub(super) listener: Option<ListenerId>,
     /// `connection_made` was called.
     pub(super) made: bool,
-    pub(super) handshake_timeout: Duration,
-    pub(super) close_timeout: Duration,
+    pub(super) handshake_timeout: Span,
+    pub(super) close_timeout: Span,
     /// More bytes than this do not wait to be sent: the connection ends instead. At least the high-water mark.
     pub(super) write_cap: usize,
     /// How many writes came too late and were dropped, up to [`LATE_WRITES`].
@@ -56,8 +57,8 @@ impl Default for Rare {
             endpoints: None,
             listener: None,
             made: false,
-            handshake_timeout: HANDSHAKE_TIMEOUT,
-            close_timeout: CLOSE_TIMEOUT,
+            handshake_timeout: HANDSHAKE_TIMEOUT.into(),
+            close_timeout: CLOSE_TIMEOUT.into(),
             write_cap: usize::MAX,
             late_writes: 0,
         }
@@ -155,8 +156,8 @@ impl Default for Marks {
 /// Moving the deadline later costs nothing: the entry comes up at the old time, finds the new one and is set again.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Deadline {
-    pub(super) at: Option<Instant>,
-    pub(super) alarm: Option<Instant>,
+    pub(super) at: Option<Moment>,
+    pub(super) alarm: Option<Moment>,
 }
 
 impl Connection {

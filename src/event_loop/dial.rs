@@ -10,10 +10,11 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::address::Address;
 use super::channel::Security;
+use super::clock::Moment;
 
 /// Where to connect to. Made of a `SocketAddr`, of a path, of a name and a port, as `("kiwi.cs.ucla.edu", 80)`, or parsed from
 /// `kiwi.cs.ucla.edu:80`, `127.0.0.1:80`, `[::1]:80`.
@@ -169,7 +170,7 @@ impl Connect {
 pub(super) struct Dial {
     untried: VecDeque<Address>,
     /// When the next attempt starts, should the last one still be under way.
-    pub(super) next_at: Option<Instant>,
+    pub(super) next_at: Option<Moment>,
     under_way: usize,
     failures: Vec<(Address, io::Error)>,
     /// Why it will come to nothing.

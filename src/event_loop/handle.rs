@@ -75,7 +75,7 @@ impl<'a, S> Loop<'a, S> {
 
     /// The loop's clock: when this turn began. It stands still within a turn. asyncio: `time`.
     pub fn now(&self) -> Instant {
-        self.hub.now
+        self.hub.clock.now()
     }
 
     /// The system's clock, read when this turn began. It may jump, also backwards: nothing of the loop's is timed by it.
@@ -137,13 +137,13 @@ impl<S> Loop<'_, S> {
     /// assert_eq!(*sim.state(host), ["tick"]);
     /// ```
     pub fn call_later(&mut self, delay: Duration, callback: impl FnOnce(&mut Loop<'_, S>, &mut S) + 'static) -> CallId {
-        self.call_at(self.hub.after(delay), callback)
+        self.hub.call(Some(self.hub.after(delay)), Box::new(callback))
     }
 
     /// Calls `callback` at `when`, or at the next turn if that has passed; equal times in the order of the calls.
     /// asyncio: `call_at`.
     pub fn call_at(&mut self, when: Instant, callback: impl FnOnce(&mut Loop<'_, S>, &mut S) + 'static) -> CallId {
-        self.hub.call(Some(when), Box::new(callback))
+        self.hub.call(Some(self.hub.clock.moment_of(when)), Box::new(callback))
     }
 
     /// Takes a callback back, and drops it; does nothing if it was called already. asyncio: `Handle.cancel`.

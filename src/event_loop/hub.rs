@@ -11,6 +11,7 @@ use slab::Slab;
 
 use super::buffer::Spares;
 use super::channel::Channel;
+use super::clock::Clock;
 use super::connection::{Connection, Flow, LATE_WRITES, Phase, Reading, Writing};
 use super::id::{CallId, ConnId, ListenerId};
 use super::listener::Listener;
@@ -25,7 +26,7 @@ use crate::mutation::Rule;
 
 /// See the file's head.
 pub(super) struct Hub<S> {
-    pub(super) now: Instant,
+    pub(super) clock: Clock,
     pub(super) wall: SystemTime,
     pub(super) connections: Slab<Connection>,
     pub(super) listeners: Slab<Listener>,
@@ -55,7 +56,7 @@ pub(super) struct Hub<S> {
     /// How many connections and listeners were named so far.
     pub(super) generations: u32,
     /// How many calls were scheduled so far.
-    pub(super) serials: u64,
+    pub(super) serials: u32,
 }
 
 /// What does not wait for a time, but for the next turn.
@@ -90,7 +91,7 @@ pub(super) enum Owed {
 impl<S> Hub<S> {
     pub(super) fn new(now: Instant, wall: SystemTime) -> Self {
         Self {
-            now,
+            clock: Clock::new(now),
             wall,
             connections: Slab::new(),
             listeners: Slab::new(),
@@ -127,7 +128,7 @@ impl<S> Hub<S> {
     pub(super) fn insert(&mut self, phase: Phase, channel: Channel, handshake_timeout: Duration) -> ConnId {
         self.generations = self.generations.wrapping_add(1);
         let mut connection = Connection::new(self.generations, phase, channel);
-        connection.rare.handshake_timeout = handshake_timeout;
+        connection.rare.handshake_timeout = handshake_timeout.into();
         ConnId::new(self.connections.insert(connection), self.generations)
     }
 

@@ -67,9 +67,27 @@ impl ListenerId {
     }
 }
 
-/// The name of a callback that waits to be called (asyncio's `Handle` and `TimerHandle`): what `cancel` takes.
+/// The name of a callback that waits to be called (asyncio's `Handle` and `TimerHandle`): what `cancel` takes. Not used again
+/// within 2^32 callbacks.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct CallId {
-    pub(super) index: usize,
-    pub(super) serial: u64,
+    index: u32,
+    serial: u32,
+}
+
+impl CallId {
+    pub(super) fn new(index: usize, serial: u32) -> Self {
+        let index = u32::try_from(index).expect("fewer than 2^32 callbacks wait");
+        Self { index, serial }
+    }
+
+    /// Its slot among those that wait.
+    pub(super) fn index(self) -> usize {
+        self.index as usize
+    }
+
+    /// Which user of the slot this is.
+    pub(super) fn serial(self) -> u32 {
+        self.serial
+    }
 }

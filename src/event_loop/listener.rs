@@ -164,7 +164,7 @@ impl<S> Hub<S> {
     pub(super) fn listen(&mut self, listen: Listen, factory: Box<dyn ProtocolFactory<S>>) -> ListenerId {
         self.generations = self.generations.wrapping_add(1);
         let (address, backlog) = (listen.address.clone(), listen.backlog);
-        let listener = Listener::new(listen, self.generations, self.now);
+        let listener = Listener::new(listen, self.generations, self.clock.now());
         let listener = ListenerId::new(self.listeners.insert(listener), self.generations);
         self.new_factories.push((listener, factory));
         self.requests.push_back(Request::Listen { listener, address, backlog });
@@ -249,10 +249,10 @@ impl<S> Hub<S> {
 
     /// An address could not be bound. It is told next turn: whoever listens again at once must not hold this one up.
     pub(super) fn listen_failed(&mut self, id: ListenerId, error: io::Error) {
-        let now = self.now;
+        let now = self.clock.now();
         let Some(listener) = self.listener(id) else { return };
         if listener.may_bind_later(&error, now) {
-            self.timers.schedule(now + BIND_DELAY, Due::Bind(id));
+            self.timers.schedule(self.clock.after(BIND_DELAY), Due::Bind(id));
         } else {
             let what = format!("{}: {error}", listener.listen.address);
             listener.failure = Some(io::Error::new(error.kind(), what));
@@ -268,7 +268,7 @@ impl<S> Hub<S> {
     }
 
     pub(super) fn accept_failed(&mut self, id: ListenerId, error: &io::Error) {
-        let now = self.now;
+        let now = self.clock.now();
         let Some(listener) = self.listener(id) else { return };
         if listener.phase == ListenerPhase::OutOfDescriptors {
             // A new edge came before the time: one retry is enough.
@@ -278,7 +278,7 @@ impl<S> Hub<S> {
         if listener.should_report(now) {
             log::warn!("accepting on {} pauses for {ACCEPT_DELAY:?} at a time: {error}", listener.listen.address);
         }
-        self.timers.schedule(now + ACCEPT_DELAY, Due::Accept(id));
+        self.timers.schedule(self.clock.after(ACCEPT_DELAY), Due::Accept(id));
     }
 
     pub(super) fn accept_again(&mut self, id: ListenerId) {

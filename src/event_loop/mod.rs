@@ -72,11 +72,12 @@
 //! # The files
 //!
 //! Reading order: [`Protocol`], [`Transport`], [`Loop`], this file, `dispatch`; then `hub`, `connection`, `channel`; then
-//! what the hub has in rooms of its own: `connecting` with `dial`, `listener`, `schedule` with `timers`; `panics`, `remote`.
+//! what the hub has in rooms of its own: `connecting` with `dial`, `listener`, `schedule` with `timers` and `clock`; `panics`, `remote`.
 
 mod address;
 mod buffer;
 mod channel;
+mod clock;
 mod connecting;
 mod connection;
 mod dial;
@@ -112,6 +113,7 @@ pub use self::schedule::Job;
 pub use self::transport::Transport;
 
 use self::channel::Channel;
+use self::clock::Moment;
 use self::connection::{Connection, Phase};
 use self::dispatch::put;
 use self::hub::{Handling, Hub, Ready};
@@ -153,7 +155,7 @@ pub struct EventLoop<S> {
     factories: Vec<Option<Box<dyn ProtocolFactory<S>>>>,
     hub: Hub<S>,
     /// What was due when the turn began; its calls come after those of I/O.
-    due: Vec<(Instant, Due)>,
+    due: Vec<(Moment, Due)>,
     /// Somebody may have changed the state since the hooks were called, perhaps outside a turn: they are due once more.
     called: bool,
     /// What a TLS channel decrypts into, one for all.
@@ -207,10 +209,10 @@ impl<S> EventLoop<S> {
 impl<S> EventLoop<S> {
     /// A turn begins: sets the clocks, and makes the calls of `call_soon` and `wake` that were waiting.
     pub fn advance(&mut self, now: Instant, wall: SystemTime) {
-        self.hub.now = now;
+        self.hub.clock.advance(now);
         self.hub.wall = wall;
         // Before anybody is called: what is set for "now" after this is the next turn's.
-        while let Some(entry) = self.hub.timers.pop_due(now) {
+        while let Some(entry) = self.hub.timers.pop_due(self.hub.clock.moment()) {
             self.due.push(entry);
         }
         self.hub.mailbox.take(&mut self.letters);
@@ -449,7 +451,10 @@ impl<S> EventLoop<S> {
     pub fn next_deadline(&self) -> Option<Instant> {
         let hooks_are_due = self.called && !self.hub.hooks.is_empty();
         let at_once = hooks_are_due || !self.hub.ready.is_empty() || self.hub.mailbox.is_filled();
-        if at_once { Some(self.hub.now) } else { self.hub.timers.next() }
+        if at_once {
+            return Some(self.hub.clock.now());
+        }
+        self.hub.timers.next().map(|moment| self.hub.clock.instant_of(moment))
     }
 
     /// Whether [`Loop::stop`] was called.

@@ -1,8 +1,7 @@
 //! The hub's sense of time: deadlines of connections, callbacks that wait, and entries of the timers that no longer count.
 
-use std::time::{Duration, Instant};
-
 use super::Callback;
+use super::clock::{Moment, Span};
 use super::hub::{Hub, Ready};
 use super::id::{CallId, ConnId};
 use super::request::Request;
@@ -10,9 +9,9 @@ use super::timers::Due;
 
 /// A callback that waits.
 pub(super) struct Call<S> {
-    serial: u64,
+    serial: u32,
     /// When, if it is not simply the next turn's.
-    when: Option<Instant>,
+    when: Option<Moment>,
     callback: Callback<S>,
     /// What another thread has to do first.
     job: Option<Job>,
@@ -24,11 +23,11 @@ pub type Job = Box<dyn FnOnce() + Send>;
 
 impl<S> Hub<S> {
     /// So long from now.
-    pub(super) fn after(&self, delay: Duration) -> Instant {
-        later(self.now, delay)
+    pub(super) fn after(&self, delay: impl Into<Span>) -> Moment {
+        self.clock.after(delay)
     }
 
-    pub(super) fn set_deadline(&mut self, id: ConnId, at: Option<Instant>) {
+    pub(super) fn set_deadline(&mut self, id: ConnId, at: Option<Moment>) {
         let Some(connection) = self.live(id) else { return };
         connection.deadline.at = at;
         let Some(at) = at else { return };
@@ -44,8 +43,8 @@ impl<S> Hub<S> {
     }
 
     /// An entry of the timers has come up: true if the connection's deadline has really passed.
-    pub(super) fn deadline_passed(&mut self, id: ConnId, when: Instant) -> bool {
-        let now = self.now;
+    pub(super) fn deadline_passed(&mut self, id: ConnId, when: Moment) -> bool {
+        let now = self.clock.moment();
         let current = self.live(id).filter(|connection| connection.deadline.alarm == Some(when));
         let Some(connection) = current else {
             self.timers.forget_stale();
@@ -67,7 +66,7 @@ impl<S> Hub<S> {
     pub(super) fn note_stale(&mut self) {
         let Self { timers, connections, calls, .. } = self;
         timers.note_stale(|when, due| match due {
-            Due::Call(id) => calls.get(id.index).is_some_and(|call| call.serial == id.serial),
+            Due::Call(id) => calls.get(id.index()).is_some_and(|call| call.serial == id.serial()),
             Due::Deadline(id) => connections.get(id.index()).is_some_and(|connection| {
                 connection.generation == id.generation() && connection.deadline.alarm == Some(when)
             }),
@@ -76,7 +75,7 @@ impl<S> Hub<S> {
     }
 
     /// `when` is `None` for the next turn.
-    pub(super) fn call(&mut self, when: Option<Instant>, callback: Callback<S>) -> CallId {
+    pub(super) fn call(&mut self, when: Option<Moment>, callback: Callback<S>) -> CallId {
         let id = self.insert_call(when, callback, None);
         match when {
             Some(when) => self.timers.schedule(when, Due::Call(id)),
@@ -92,15 +91,15 @@ impl<S> Hub<S> {
         id
     }
 
-    fn insert_call(&mut self, when: Option<Instant>, callback: Callback<S>, job: Option<Job>) -> CallId {
-        self.serials += 1;
-        let serial = self.serials;
-        CallId { index: self.calls.insert(Call { serial, when, callback, job }), serial }
+    fn insert_call(&mut self, when: Option<Moment>, callback: Callback<S>, job: Option<Job>) -> CallId {
+        self.serials = self.serials.wrapping_add(1);
+        let index = self.calls.insert(Call { serial: self.serials, when, callback, job });
+        CallId::new(index, self.serials)
     }
 
     /// The call of that name, unless it was made or cancelled.
     fn waiting(&mut self, id: CallId) -> Option<&mut Call<S>> {
-        self.calls.get_mut(id.index).filter(|call| call.serial == id.serial)
+        self.calls.get_mut(id.index()).filter(|call| call.serial == id.serial())
     }
 
     pub(super) fn take_job(&mut self, id: CallId) -> Option<Job> {
@@ -109,7 +108,7 @@ impl<S> Hub<S> {
 
     pub(super) fn take_call(&mut self, id: CallId) -> Option<Callback<S>> {
         self.waiting(id)?;
-        Some(self.calls.remove(id.index).callback)
+        Some(self.calls.remove(id.index()).callback)
     }
 
     pub(super) fn cancel(&mut self, id: CallId) {
@@ -120,11 +119,3 @@ impl<S> Hub<S> {
         }
     }
 }
-
-/// So long after `now`; what is beyond the clock is merely far away.
-pub(super) fn later(now: Instant, delay: Duration) -> Instant {
-    now + delay.min(FAR)
-}
-
-/// The longest delay: 100 years.
-const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);

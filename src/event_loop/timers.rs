@@ -6,8 +6,8 @@
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
-use std::time::Instant;
 
+use super::clock::Moment;
 use super::id::{CallId, ConnId, ListenerId};
 
 /// Whom a moment concerns.
@@ -31,18 +31,18 @@ pub(super) enum Due {
 #[derive(Default)]
 pub(super) struct Timers {
     heap: BinaryHeap<Entry>,
-    made: u64,
+    made: u32,
     stale: usize,
 }
 
 impl Timers {
-    pub(super) fn schedule(&mut self, when: Instant, due: Due) {
+    pub(super) fn schedule(&mut self, when: Moment, due: Due) {
         self.heap.push(Entry { when, order: self.made, due });
-        self.made += 1;
+        self.made = self.made.wrapping_add(1);
     }
 
     /// An entry no longer counts; `counts` tells which ones do, should it be time to purge.
-    pub(super) fn note_stale(&mut self, counts: impl Fn(Instant, Due) -> bool) {
+    pub(super) fn note_stale(&mut self, counts: impl Fn(Moment, Due) -> bool) {
         self.stale += 1;
         if self.heap.len() > PURGE_FROM && self.stale * 2 > self.heap.len() {
             self.heap.retain(|entry| counts(entry.when, entry.due));
@@ -56,14 +56,14 @@ impl Timers {
     }
 
     /// The earliest entry that is due at `now`.
-    pub(super) fn pop_due(&mut self, now: Instant) -> Option<(Instant, Due)> {
+    pub(super) fn pop_due(&mut self, now: Moment) -> Option<(Moment, Due)> {
         if self.heap.peek()?.when > now {
             return None;
         }
         self.heap.pop().map(|entry| (entry.when, entry.due))
     }
 
-    pub(super) fn next(&self) -> Option<Instant> {
+    pub(super) fn next(&self) -> Option<Moment> {
         self.heap.peek().map(|entry| entry.when)
     }
 
@@ -73,16 +73,19 @@ impl Timers {
     }
 }
 
+/// Small, as each connection has one.
 struct Entry {
-    when: Instant,
-    order: u64,
+    when: Moment,
+    /// A number that was given in turn. It wraps: only fewer than 2^31 made later than this one stand in order.
+    order: u32,
     due: Due,
 }
 
 /// The earliest is the greatest, since `BinaryHeap` gives the greatest first.
 impl Ord for Entry {
     fn cmp(&self, other: &Self) -> Ordering {
-        (other.when, other.order).cmp(&(self.when, self.order))
+        let later = self.order.wrapping_sub(other.order).cast_signed();
+        other.when.cmp(&self.when).then(0.cmp(&later))
     }
 }
 
@@ -94,7 +97,7 @@ impl PartialOrd for Entry {
 
 impl PartialEq for Entry {
     fn eq(&self, other: &Self) -> bool {
-        self.order == other.order
+        self.cmp(other).is_eq()
     }
 }
 
@@ -105,47 +108,55 @@ const PURGE_FROM: usize = 100;
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     use super::*;
+    use crate::event_loop::clock::Clock;
 
     fn call(index: usize) -> Due {
-        Due::Call(CallId { index, serial: 0 })
+        Due::Call(CallId::new(index, 0))
+    }
+
+    fn clock() -> Clock {
+        Clock::new(Instant::now())
     }
 
     #[test]
     fn the_earliest_comes_first_and_equal_ones_in_the_order_of_making() {
-        let start = Instant::now();
-        let mut timers = Timers::default();
-        for (index, millis) in [5, 1, 5, 3, 1].into_iter().enumerate() {
-            timers.schedule(start + Duration::from_millis(millis), call(index));
+        let clock = clock();
+        // Also where the numbers of their order wrap.
+        for made in [0, u32::MAX - 2] {
+            let mut timers = Timers { made, ..Timers::default() };
+            for (index, millis) in (0..).zip([5, 1, 5, 3, 1]) {
+                timers.schedule(clock.after(Duration::from_millis(millis)), call(index));
+            }
+            let mut order = Vec::new();
+            while let Some((_, Due::Call(id))) = timers.pop_due(clock.after(Duration::from_secs(1))) {
+                order.push(id.index());
+            }
+            assert_eq!(order, [1, 4, 3, 0, 2]);
         }
-        let mut order = Vec::new();
-        while let Some((_, Due::Call(id))) = timers.pop_due(start + Duration::from_secs(1)) {
-            order.push(id.index);
-        }
-        assert_eq!(order, [1, 4, 3, 0, 2]);
     }
 
     #[test]
     fn nothing_is_early() {
-        let start = Instant::now();
+        let clock = clock();
         let mut timers = Timers::default();
-        timers.schedule(start + Duration::from_nanos(2), call(0));
-        assert_eq!(timers.pop_due(start + Duration::from_nanos(1)), None);
-        assert!(timers.pop_due(start + Duration::from_nanos(2)).is_some());
+        timers.schedule(clock.after(Duration::from_nanos(2)), call(0));
+        assert_eq!(timers.pop_due(clock.after(Duration::from_nanos(1))), None);
+        assert!(timers.pop_due(clock.after(Duration::from_nanos(2))).is_some());
     }
 
     #[test]
     fn many_stale_entries_are_purged_few_are_not() {
-        let start = Instant::now();
+        let now = clock().moment();
         let check = |scheduled: usize, stale: usize, left: usize| {
             let mut timers = Timers::default();
             for index in 0..scheduled {
-                timers.schedule(start, call(index));
+                timers.schedule(now, call(index));
             }
             for _ in 0..stale {
-                timers.note_stale(|_, due| matches!(due, Due::Call(id) if id.index >= stale));
+                timers.note_stale(|_, due| matches!(due, Due::Call(id) if id.index() >= stale));
             }
             assert_eq!(timers.len(), left, "{stale} of {scheduled}");
         };

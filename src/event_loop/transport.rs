@@ -360,7 +360,7 @@ impl<S> Transport<'_, S> {
     /// ```
     pub fn set_close_timeout(&mut self, timeout: Duration) {
         if let Some(connection) = self.hub.live(self.id) {
-            connection.rare.close_timeout = timeout;
+            connection.rare.close_timeout = timeout.into();
         }
     }
 
