@@ -13,7 +13,8 @@ use super::clock::{Moment, Span};
 use super::dial::{Dial, HANDSHAKE_TIMEOUT};
 use super::id::ListenerId;
 
-/// A slot of the hub's table.
+/// A slot of the hub's table. It is in a box there, as the table has up to twice the slots that it needs, and is copied when it
+/// grows.
 pub(super) struct Connection {
     pub(super) generation: u32,
     pub(super) phase: Phase,
@@ -24,7 +25,7 @@ pub(super) struct Connection {
     pub(super) marks: Marks,
     pub(super) flow: Flow,
     pub(super) deadline: Deadline,
-    pub(super) rare: Box<Rare>,
+    pub(super) rare: Rare,
     /// How many bytes are read at once, at the most.
     pub(super) read_size: u32,
     /// Somebody wants its protocol woken.
@@ -35,7 +36,7 @@ pub(super) struct Connection {
     pub(super) unsettled: bool,
 }
 
-/// What is seldom looked at. In a box, since the table of connections has up to twice the slots that it needs.
+/// What is seldom looked at: by itself, so that what is looked at for each message lies together.
 pub(super) struct Rare {
     /// Unknown while it is being made.
     pub(super) endpoints: Option<Endpoints>,
@@ -172,7 +173,7 @@ impl Connection {
             marks: Marks::default(),
             flow: Flow::Free,
             deadline: Deadline::default(),
-            rare: Box::default(),
+            rare: Rare::default(),
             read_size: u32::MAX,
             wake: false,
             dirty: false,

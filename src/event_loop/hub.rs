@@ -28,7 +28,7 @@ use crate::mutation::Rule;
 pub(super) struct Hub<S> {
     pub(super) clock: Clock,
     pub(super) wall: SystemTime,
-    pub(super) connections: Slab<Connection>,
+    pub(super) connections: Slab<Box<Connection>>,
     pub(super) listeners: Slab<Listener>,
     pub(super) timers: Timers,
     pub(super) requests: VecDeque<Request>,
@@ -122,12 +122,12 @@ impl<S> Hub<S> {
 
     /// The connection, over or not.
     pub(super) fn connection(&self, id: ConnId) -> Option<&Connection> {
-        self.connections.get(id.index()).filter(|connection| is_same(connection, id))
+        self.connections.get(id.index()).map(Box::as_ref).filter(|connection| is_same(connection, id))
     }
 
     pub(super) fn insert(&mut self, phase: Phase, channel: Channel, handshake_timeout: Duration) -> ConnId {
         self.generations = self.generations.wrapping_add(1);
-        let mut connection = Connection::new(self.generations, phase, channel);
+        let mut connection = Box::new(Connection::new(self.generations, phase, channel));
         connection.rare.handshake_timeout = handshake_timeout.into();
         ConnId::new(self.connections.insert(connection), self.generations)
     }
@@ -371,8 +371,8 @@ impl<S> Hub<S> {
 }
 
 /// The connection of that name, over or not; with the table alone borrowed, not the whole hub.
-fn named(connections: &mut Slab<Connection>, id: ConnId) -> Option<&mut Connection> {
-    connections.get_mut(id.index()).filter(|connection| is_same(connection, id))
+fn named(connections: &mut Slab<Box<Connection>>, id: ConnId) -> Option<&mut Connection> {
+    connections.get_mut(id.index()).map(Box::as_mut).filter(|connection| is_same(connection, id))
 }
 
 /// Whether that name was given to this connection, and not to one that had its slot before.
@@ -381,7 +381,7 @@ fn is_same(connection: &Connection, id: ConnId) -> bool {
 }
 
 /// The same, unless it is over.
-fn living(connections: &mut Slab<Connection>, id: ConnId) -> Option<&mut Connection> {
+fn living(connections: &mut Slab<Box<Connection>>, id: ConnId) -> Option<&mut Connection> {
     named(connections, id).filter(|connection| !connection.is_over())
 }
 
