@@ -227,6 +227,11 @@ impl Connection {
         Ok(())
     }
 
+    /// Whether it has to be put on the list of those that have something to send; it counts as being there.
+    pub(super) fn becomes_dirty(&mut self) -> bool {
+        !self.outgoing.is_empty() && !std::mem::replace(&mut self.dirty, true)
+    }
+
     /// Compares what waits with the marks; true if the protocol is owed a callback. A pause that was never told is
     /// taken back silently.
     pub(super) fn update_flow(&mut self) -> bool {

@@ -146,9 +146,15 @@ impl<S> Hub<S> {
             }
             return;
         }
-        match connection.write(data, &mut self.spares) {
-            Ok(()) => self.touched(id),
-            Err(error) => self.end(id, Some(error)),
+        if let Err(error) = connection.write(data, &mut self.spares) {
+            return self.end(id, Some(error));
+        }
+        // As `touched`, which would have to find it again: this is done for each message.
+        if connection.becomes_dirty() {
+            self.dirty.push_back(id);
+        }
+        if connection.update_flow() {
+            self.unsettle(id);
         }
     }
 
@@ -164,14 +170,11 @@ impl<S> Hub<S> {
 
     /// Something may wait to be sent: has the driver, and perhaps the protocol, look at it.
     pub(super) fn touched(&mut self, id: ConnId) {
-        let Some(connection) = self.live(id) else { return };
-        let dirty = !connection.outgoing.is_empty() && !connection.dirty;
-        connection.dirty |= dirty;
-        let owed = connection.update_flow();
-        if dirty {
+        let Some(connection) = living(&mut self.connections, id) else { return };
+        if connection.becomes_dirty() {
             self.dirty.push_back(id);
         }
-        if owed {
+        if connection.update_flow() {
             self.unsettle(id);
         }
     }
