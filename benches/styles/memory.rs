@@ -21,8 +21,8 @@ use super::{Table, Wanted};
 
 pub(super) fn table(wanted: &Wanted) -> Table {
     let measures: [(&str, Measure, &str); 3] = [
-        ("connection of an echo", || [idle_echo(echo_in_callbacks), idle_echo(echo_in_streams)], LIMIT),
-        ("client of the herd, alone", || [Style::Callbacks, Style::Streams].map(idle_client), LIMIT),
+        ("connection of an echo", || [idle_echo(echo_in_callbacks), idle_echo(echo_in_streams)], "1024 more"),
+        ("client of the herd, alone", || [Style::Callbacks, Style::Streams].map(idle_client), "512, 1536"),
         ("task, beside tokio", || [idle_tasks::<Tokio>(), idle_tasks::<Ours>()], ""),
     ];
     let rows = measures.into_iter().filter(|(name, ..)| wanted.begins(&format!("memory of an idle {name}")));
@@ -115,5 +115,3 @@ fn echo_in_streams(address: SocketAddr) -> EventLoop<usize> {
 
 /// About the size at which tables double; the server of a style may have an entry of its own.
 const COUNTS: [usize; 3] = [4_095, 4_096, 4_097];
-
-const LIMIT: &str = "1024 more";

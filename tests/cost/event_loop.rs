@@ -15,9 +15,9 @@ use crate::certificates::Authority;
 use crate::stage::{Stage, Used, bytes, connect, with_descriptors};
 
 #[test]
-fn an_idle_plain_connection_costs_at_most_512_bytes() {
+fn an_idle_plain_connection_costs_at_most_384_bytes() {
     let each = idle("plain", ServerSecurity::Plain, &[4_096, 4_097, 5_000, 8_192], connect);
-    assert!((100..=512).contains(&each), "{each}");
+    assert!((100..=384).contains(&each), "{each}");
 }
 
 #[test]
