@@ -33,7 +33,9 @@ impl ConnId {
 /// Shown as `#57`: the 57th that this loop has named, its listeners counted.
 impl fmt::Display for ConnId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "#{}", self.generation)
+        // Not by `write!`, whose ways are four times as long: most lines of the log begin with this.
+        formatter.write_str("#")?;
+        formatter.write_str(itoa::Buffer::new().format(self.generation))
     }
 }
 
