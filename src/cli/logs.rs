@@ -63,10 +63,10 @@ impl Logs {
     }
 
     fn new(outlets: Vec<Outlet>) -> Self {
-        Self(Mutex::new(Outlets { outlets, clock: Clock::default(), complaints: Box::new(io::stderr()) }))
+        Self(Mutex::new(Outlets { outlets, last: 0, clock: Clock::default(), complaints: Box::new(io::stderr()) }))
     }
 
-    /// A panic in a message's own formatting leaves at worst half a line behind.
+    /// A panic in a message's own formatting leaves at worst half a line, as a line of its own.
     fn outlets(&self) -> MutexGuard<'_, Outlets> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -80,14 +80,13 @@ impl Log for Logs {
 
     /// The values of a message must not log when they are shown: the log is locked then.
     fn log(&self, record: &Record<'_>) {
-        if !self.enabled(record.metadata()) {
+        let Outlets { outlets, last, clock, complaints } = &mut *self.outlets();
+        if outlets[*last].add_alike(record, complaints) || !self.enabled(record.metadata()) {
             return;
         }
-        let now = SystemTime::now();
-        let Outlets { outlets, clock, complaints } = &mut *self.outlets();
         let others = outlets.len() - 1;
-        let index = outlets[..others].iter().position(|outlet| outlet.name() == record.target()).unwrap_or(others);
-        outlets[index].add(clock.stamp(now), record, complaints);
+        *last = outlets[..others].iter().position(|outlet| outlet.name() == record.target()).unwrap_or(others);
+        outlets[*last].add(clock.stamp(SystemTime::now()), record, complaints);
     }
 
     fn flush(&self) {
@@ -99,6 +98,8 @@ impl Log for Logs {
 /// The outlets by target; the last takes every target that has none.
 struct Outlets {
     outlets: Vec<Outlet>,
+    /// The one that took the last line: mostly, the next is its too.
+    last: usize,
     clock: Clock,
     /// Where it is said that a log cannot be written.
     complaints: Box<dyn Write + Send>,

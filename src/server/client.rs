@@ -14,6 +14,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use arrayvec::ArrayVec;
+use memchr::memchr;
 
 use super::inquiries::Asker;
 use super::limits::{CLIENT_LINE, HELD_REPLIES, IDLE_TIME, LINE_TIME, OUTSTANDING, REFUSED_COPY, STALL_TIME};
@@ -199,7 +200,7 @@ impl Client {
 /// Logs a reply.
 fn note(name: &str, id: ConnId, reply: &[u8]) {
     if log::log_enabled!(target: name, log::Level::Debug) {
-        let (first, rest) = reply.split_at(reply.iter().position(|byte| *byte == b'\n').unwrap_or(reply.len()));
+        let (first, rest) = reply.split_at(memchr(b'\n', reply).unwrap_or(reply.len()));
         match rest.len() {
             0 | 1 => log::debug!(target: name, "{id} > {}", Escaped(first)),
             more => log::debug!(target: name, "{id} > {} and {more} bytes of places", Escaped(first)),

@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use log::Level;
 use time::OffsetDateTime;
 
-use crate::wire::escaped::Escaped;
+use crate::wire::escaped::{Escaped, count_printable};
 
 /// What a line starts with.
 #[derive(Clone, Copy)]
@@ -21,17 +21,19 @@ pub(super) struct Head<'a> {
 }
 
 impl Head<'_> {
-    /// Adds the line with this head and `message` to those that are `waiting`.
-    pub(super) fn push_line(self, message: &fmt::Arguments<'_>, waiting: &mut Vec<u8>) {
-        let mut line = OneLine(waiting);
+    /// Begins a line after those that are `waiting`.
+    pub(super) fn push(self, waiting: &mut Vec<u8>) {
         for word in [self.stamp, self.level.as_str(), self.target] {
-            let _ = line.write_str(word);
-            line.0.push(b' ');
+            push_escaped(word, waiting);
+            waiting.push(b' ');
         }
-        // It fails only if a value of the message does, and then what there is of the line is worth keeping.
-        let _ = line.write_fmt(*message);
-        line.0.push(b'\n');
     }
+}
+
+/// Ends a line that was begun.
+pub(super) fn push_message(message: &fmt::Arguments<'_>, waiting: &mut Vec<u8>) {
+    // It fails only if a value of the message does, and then what there is of the line is worth keeping.
+    let _ = Message { start: waiting.len(), waiting }.write_fmt(*message);
 }
 
 /// The time as text (UTC); what does not change within a second is made once a second.
@@ -52,7 +54,9 @@ impl Clock {
             self.text = date_and_time(since.as_secs());
         }
         self.text.truncate("2026-11-21T08:39:00.".len());
-        let _ = write!(self.text, "{:06}Z", since.subsec_micros());
+        // A million more, and its first digit left out: so there are leading zeros.
+        self.text.push_str(&itoa::Buffer::new().format(1_000_000 + since.subsec_micros())[1..]);
+        self.text.push('Z');
         &self.text
     }
 }
@@ -65,34 +69,56 @@ fn date_and_time(second: u64) -> String {
     format!("{:04}-{:02}-{:02}T{hour:02}:{minute:02}:{second:02}.", date.year(), u8::from(date.month()), date.day())
 }
 
-/// Text that stays in its line: control characters become escapes.
-struct OneLine<'a>(&'a mut Vec<u8>);
+/// A message that is being said: what a client sent cannot end its line, nor say anything to a terminal.
+///
+/// It is looked at once, when all of it is there. That is when this is dropped, so that a panic in a message's own formatting
+/// leaves a line, too.
+struct Message<'a> {
+    waiting: &'a mut Vec<u8>,
+    /// Where it begins in `waiting`.
+    start: usize,
+}
 
-impl Write for OneLine<'_> {
+impl Write for Message<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
-            self.0.extend_from_slice(text.as_bytes());
-            return Ok(());
-        }
-        text.chars().try_for_each(|one| self.write_char(one))
+        self.waiting.extend_from_slice(text.as_bytes());
+        Ok(())
     }
+}
 
-    fn write_char(&mut self, one: char) -> fmt::Result {
+impl Drop for Message<'_> {
+    fn drop(&mut self) {
+        let text = &self.waiting[self.start..];
+        if count_printable(text) < text.len() {
+            let text = String::from_utf8_lossy(text).into_owned();
+            self.waiting.truncate(self.start);
+            push_escaped(&text, self.waiting);
+        }
+        self.waiting.push(b'\n');
+    }
+}
+
+/// Control characters become escapes, all else stays as it is.
+fn push_escaped(text: &str, waiting: &mut Vec<u8>) {
+    if count_printable(text.as_bytes()) == text.len() {
+        return waiting.extend_from_slice(text.as_bytes());
+    }
+    for one in text.chars() {
         match one {
-            _ if one.is_ascii_control() => write!(self, "{}", Escaped(&[one as u8])),
+            _ if one.is_ascii_control() => waiting.extend_from_slice(Escaped(&[one as u8]).to_string().as_bytes()),
             // The second set of controls, which some terminals obey too.
-            _ if one.is_control() => write!(self, "{}", one.escape_unicode()),
-            _ => {
-                self.0.extend_from_slice(one.encode_utf8(&mut [0; 4]).as_bytes());
-                Ok(())
-            }
+            _ if one.is_control() => waiting.extend(one.escape_unicode().map(|one| one as u8)),
+            _ => waiting.extend_from_slice(one.encode_utf8(&mut [0; 4]).as_bytes()),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::panic::{self, AssertUnwindSafe};
     use std::time::Duration;
+
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -115,15 +141,65 @@ mod tests {
     #[test]
     fn nobody_forges_a_line() {
         let check = |message: &str, expected: &str| {
-            let mut waiting = Vec::new();
-            Head { stamp: "NOW", level: Level::Info, target: "Goloman" }
-                .push_line(&format_args!("{message}"), &mut waiting);
-            assert_eq!(String::from_utf8_lossy(&waiting), format!("NOW INFO Goloman {expected}\n"));
+            assert_eq!(line("Goloman", &format_args!("{message}")), format!("NOW INFO Goloman {expected}\n"));
         };
         check("c#12 connected", "c#12 connected");
         check("a\r\nb", "a\\r\\nb");
         check("\x1b[2J\0\x7f", "\\x1b[2J\\x00\\x7f");
         check("\u{9b}2J", "\\u{9b}2J");
         check("/home/jürgen", "/home/jürgen");
+        assert_eq!(line("a\nb", &format_args!("c")), "NOW INFO a\\nb c\n");
+    }
+
+    #[test]
+    fn a_value_that_panics_leaves_a_line() {
+        struct Bomb;
+        impl fmt::Display for Bomb {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("half\n")?;
+                panic!("as asked")
+            }
+        }
+        let mut waiting = Vec::new();
+        let said = panic::catch_unwind(AssertUnwindSafe(|| push_message(&format_args!("{Bomb} a line"), &mut waiting)));
+        assert!(said.is_err());
+        assert_eq!(waiting, b"half\\n\n");
+    }
+
+    proptest! {
+        #[test]
+        fn a_message_is_escaped_character_by_character(pieces in prop::collection::vec(piece(), 0..4)) {
+            let escaped = |one: char| match one {
+                '\n' => "\\n".to_owned(),
+                '\r' => "\\r".to_owned(),
+                '\t' => "\\t".to_owned(),
+                '\0'..' ' | '\x7f' => format!("\\x{:02x}", u32::from(one)),
+                '\u{80}'..='\u{9f}' => format!("\\u{{{:x}}}", u32::from(one)),
+                _ => one.to_string(),
+            };
+            let expected: String = pieces.concat().chars().map(escaped).collect();
+            let shown = line("Goloman", &format_args!("{}", Pieces(pieces)));
+            prop_assert_eq!(shown, format!("NOW INFO Goloman {expected}\n"));
+        }
+    }
+
+    /// A text that is written piece by piece.
+    struct Pieces(Vec<String>);
+
+    impl fmt::Display for Pieces {
+        fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            self.0.iter().try_for_each(|piece| formatter.write_str(piece))
+        }
+    }
+
+    fn piece() -> impl Strategy<Value = String> {
+        prop_oneof!["[ -~]{0,70}", "[ -~]{0,40}[\\x00-\\x1f\\x7f-\u{a0}][ -~]{0,40}", any::<String>()]
+    }
+
+    fn line(target: &str, message: &fmt::Arguments<'_>) -> String {
+        let mut waiting = Vec::new();
+        Head { stamp: "NOW", level: Level::Info, target }.push(&mut waiting);
+        push_message(message, &mut waiting);
+        String::from_utf8(waiting).expect("text")
     }
 }

@@ -2,14 +2,18 @@
 //!
 //! After a flush nothing waits: lines that cannot be written are counted and dropped. That is said once when it begins, and again
 //! when writing works, both to whoever hears complaints and in the log itself, where the lines are missing.
+//!
+//! Lines of messages come by the hundred thousand. Those of one turn that follow each other begin with the same head, time
+//! included: it is made once, and copied.
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use log::{Level, Record};
 
-use crate::cli::logs::line::Head;
+use crate::cli::logs::line::{self, Head};
 
 /// A file or a stream, and the whole lines that wait for it.
 pub(super) struct Outlet {
@@ -18,6 +22,8 @@ pub(super) struct Outlet {
     /// What to open again; `None` for a stream.
     path: Option<PathBuf>,
     waiting: Vec<u8>,
+    /// Where in `waiting` the head of its last line stands, if that is of a message; else empty.
+    head: Range<usize>,
     /// What could not be written since that last worked.
     loss: Option<Loss>,
 }
@@ -35,7 +41,7 @@ struct Loss {
 impl Outlet {
     /// A stream for the lines of `name`.
     pub(super) fn new(name: &str, output: Box<dyn Write + Send>) -> Self {
-        Self { name: name.to_owned(), output, path: None, waiting: Vec::new(), loss: None }
+        Self { name: name.to_owned(), output, path: None, waiting: Vec::new(), head: 0..0, loss: None }
     }
 
     /// A file for the lines of `name`, made if it is not there, else appended to. An error names the file.
@@ -52,11 +58,20 @@ impl Outlet {
     /// Takes a line; too many that wait are written.
     pub(super) fn add(&mut self, stamp: &str, record: &Record<'_>, complaints: &mut dyn Write) {
         self.own_up(stamp);
-        let head = Head { stamp, level: record.level(), target: record.target() };
-        head.push_line(record.args(), &mut self.waiting);
-        if self.waiting.len() >= MOST_WAITING {
-            self.flush(complaints);
+        let start = self.waiting.len();
+        Head { stamp, level: record.level(), target: record.target() }.push(&mut self.waiting);
+        self.head = if self.is_of_message(record) { start..self.waiting.len() } else { 0..0 };
+        self.end_line(record, complaints);
+    }
+
+    /// Takes a line that follows one with the same head: both are of messages, in the same turn. False if that is not so.
+    pub(super) fn add_alike(&mut self, record: &Record<'_>, complaints: &mut dyn Write) -> bool {
+        let is_alike = !self.head.is_empty() && self.is_of_message(record);
+        if is_alike {
+            self.waiting.extend_from_within(self.head.clone());
+            self.end_line(record, complaints);
         }
+        is_alike
     }
 
     /// Writes what waits, or drops it.
@@ -80,6 +95,7 @@ impl Outlet {
         let _ = complaint;
         self.loss = result.err().map(|_| self.loss_after(written, before));
         self.waiting.clear();
+        self.head = 0..0;
     }
 
     /// Writes what waits, and opens the file anew by its name; if that cannot be, keeps the old one.
@@ -94,14 +110,28 @@ impl Outlet {
         }
     }
 
+    /// Only a callback says such a line, and the loop does not sleep after one before the log was flushed: so a head does not
+    /// grow old.
+    fn is_of_message(&self, record: &Record<'_>) -> bool {
+        record.level() == Level::Debug && record.target() == self.name
+    }
+
+    fn end_line(&mut self, record: &Record<'_>, complaints: &mut dyn Write) {
+        line::push_message(record.args(), &mut self.waiting);
+        if self.waiting.len() >= MOST_WAITING {
+            self.flush(complaints);
+        }
+    }
+
     /// Before the first line after a loss: says how much is missing.
     fn own_up(&mut self, stamp: &str) {
         let Some(loss) = self.loss.as_mut().filter(|_| self.waiting.is_empty()) else { return };
         if loss.broken {
             self.waiting.push(b'\n');
         }
-        let head = Head { stamp, level: Level::Warn, target: &self.name };
-        head.push_line(&format_args!("could not be written, lines missing here: {}", loss.lines), &mut self.waiting);
+        Head { stamp, level: Level::Warn, target: &self.name }.push(&mut self.waiting);
+        let lines = loss.lines;
+        line::push_message(&format_args!("could not be written, lines missing here: {lines}"), &mut self.waiting);
         loss.note = self.waiting.len();
     }
 
@@ -189,6 +219,42 @@ mod tests {
         turn(note.len(), &["seven", "eight"], &note, "");
         let expected = format!("{missing}2\nNOW INFO Goloman nine\n");
         turn(usize::MAX, &["nine"], &expected, "proxy-herd: the log of Goloman is written again; lines missing: 2\n");
+    }
+
+    #[test]
+    fn a_head_is_of_its_turn_and_of_messages_only() {
+        let disk = Disk::with_room(usize::MAX);
+        let mut outlet = Outlet::new("Goloman", Box::new(disk.clone()));
+        let mut said = |time: &str, level: Level, target: &str| {
+            let alike = Record::builder().level(level).target(target).args(format_args!("alike")).build();
+            let other = Record::builder().level(level).target(target).args(format_args!("other")).build();
+            if !outlet.add_alike(&alike, &mut io::sink()) {
+                outlet.add(time, &other, &mut io::sink());
+            }
+            if time == "T3" {
+                outlet.flush(&mut io::sink());
+            }
+        };
+        said("T1", Level::Debug, "Goloman");
+        said("T2", Level::Debug, "Goloman");
+        said("T3", Level::Debug, "Goloman");
+        said("T4", Level::Debug, "Goloman");
+        said("T5", Level::Info, "Goloman");
+        said("T6", Level::Debug, "Goloman");
+        said("T7", Level::Debug, "Hands");
+        said("T8", Level::Debug, "Hands");
+        outlet.flush(&mut io::sink());
+        let expected = [
+            "T1 DEBUG Goloman other",
+            "T1 DEBUG Goloman alike",
+            "T1 DEBUG Goloman alike",
+            "T4 DEBUG Goloman other",
+            "T5 INFO Goloman other",
+            "T6 DEBUG Goloman other",
+            "T7 DEBUG Hands other",
+            "T8 DEBUG Hands other",
+        ];
+        assert_eq!(disk.text().lines().collect::<Vec<_>>(), expected);
     }
 
     fn say(outlet: &mut Outlet, message: &str) {
