@@ -28,6 +28,9 @@ Memory is what a server has taken for itself (anonymous pages): bytes for each o
 for each of 1,000,000 known clients, less the length of the client's AT line.
 """
 
+# Where the page goes in another one.
+BEGIN, END = "<!-- the table of benches/peers/run -->", "<!-- its end -->"
+
 # By who is bound, the peer and the echo.
 SIGNS = {(False, False): "", (False, True): "≤ ", (True, False): "≥ ", (True, True): "~ "}
 
@@ -56,6 +59,15 @@ def markdown(results):
     lines.extend(block("Processor time of each request, µs (the echo's beside it)", results["peers"], columns, cells))
     lines.extend(notes(results))
     return "\n".join(lines).rstrip() + "\n"
+
+
+def put_into(text, page):
+    """The text with the page between its marks, in place of what was there."""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not end:
+        raise ValueError(f"there is no {BEGIN} with {END} after it")
+    return f"{before}{begin}\n{page}{end}{after}"
 
 
 def block(heading, peers, columns, cells):

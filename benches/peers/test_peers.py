@@ -160,6 +160,14 @@ class Written(unittest.TestCase):
         for part in ("| failed |", "0.55", "123 B", "400 B", "Skipped: java: there is no java.", "made again", "10,000"):
             self.assertIn(part, text)
 
+    def test_the_table_takes_the_place_of_the_one_before(self):
+        text = f"before\n{table.BEGIN}\nold\n{table.END}\nafter\n"
+        wanted = f"before\n{table.BEGIN}\nnew\n{table.END}\nafter\n"
+        self.assertEqual(table.put_into(text, "new\n"), wanted)
+        self.assertEqual(table.put_into(wanted, "new\n"), wanted)
+        for broken in ("", table.BEGIN, table.END + table.BEGIN):
+            self.assertRaises(ValueError, table.put_into, broken, "new\n")
+
     def test_a_ratio_says_of_whom_the_load_asked_too_little(self):
         for peer, echo, wanted in ((0, 0, "0.50"), (0, 1, "≤ 0.50"), (1, 0, "≥ 0.50"), (1, 1, "~ 0.50")):
             cell = {"ratio": 0.5, "is_bound": {"peer": bool(peer), "echo": bool(echo)}}
