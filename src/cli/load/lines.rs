@@ -2,7 +2,8 @@
 //!
 //! - A line is a copy of a frame, its fields written over: the client's number, a position, the decimals of a timestamp. There is a
 //!   frame for each length of a number, with the second in it; once a second they are made anew.
-//! - A position follows from the client's number, by two small tables, so a million clients cost no more memory than one.
+//! - A position follows from the client's number and that of the report, by two small tables: clients move, and a million of them cost
+//!   no more memory than one.
 //! - Timestamps are the clock of the turn, and always grow: of two lines the later one is the newer report.
 //!
 //! What it does not do: it sends nothing, and does not know which client is whose turn.
@@ -141,6 +142,8 @@ pub(super) struct Lines {
     stamps: Stamps,
     latitudes: Vec<[u8; LATITUDE]>,
     longitudes: Vec<[u8; LONGITUDE]>,
+    /// How many reports there were.
+    reports: usize,
     batch: Vec<u8>,
 }
 
@@ -152,6 +155,7 @@ impl Lines {
             stamps: Stamps::default(),
             latitudes: coordinates(85_000_000),
             longitudes: coordinates(180_000_000),
+            reports: 0,
             batch: Vec::new(),
         }
     }
@@ -170,17 +174,20 @@ impl Lines {
             self.make_frames();
         }
         let number = client.0 as usize;
+        // Another place than the last time, also if all clients come as often as one of the tables is long.
+        let place = number.wrapping_add(self.reports);
+        self.reports = self.reports.wrapping_add(1);
         let frame = &self.frames[number.checked_ilog10().unwrap_or(0) as usize];
         let start = self.batch.len();
         self.batch.extend_from_slice(&frame.text);
         let line = &mut self.batch[start..];
         for (field, range) in &frame.fields {
-            let place = &mut line[range.clone()];
+            let text = &mut line[range.clone()];
             match field {
-                Field::Client => write_number(place, client.0),
-                Field::Latitude => place.copy_from_slice(&self.latitudes[number % TABLE]),
-                Field::Longitude => place.copy_from_slice(&self.longitudes[number / TABLE % TABLE]),
-                Field::Time => place.copy_from_slice(&self.stamps.decimals),
+                Field::Client => write_number(text, client.0),
+                Field::Latitude => text.copy_from_slice(&self.latitudes[place % TABLE]),
+                Field::Longitude => text.copy_from_slice(&self.longitudes[place / TABLE % TABLE]),
+                Field::Time => text.copy_from_slice(&self.stamps.decimals),
             }
         }
     }
@@ -353,6 +360,21 @@ mod tests {
             let mut said = lines.as_bytes().split(|byte| *byte == b'\n').map(Command::parse);
             let is_right = matches!((said.next(), said.next()), (Some(Command::Iamat(_)), Some(Command::Whatsat(_))));
             assert!(is_right, "{}", String::from_utf8_lossy(lines.as_bytes()));
+        }
+    }
+
+    #[test]
+    fn clients_move() {
+        for clients in [1, 2, TABLE as u32, 1_000] {
+            let mut lines = lines("{position}");
+            let mut round = || {
+                lines.begin(at(0));
+                (0..clients).for_each(|client| lines.report(Client(client)));
+                lines.as_bytes().to_vec()
+            };
+            let (first, second) = (round(), round());
+            let mut pairs = first.split(|byte| *byte == b'\n').zip(second.split(|byte| *byte == b'\n'));
+            assert!(pairs.by_ref().take(clients as usize).all(|(before, after)| before != after), "{clients} clients");
         }
     }
 
