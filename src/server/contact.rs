@@ -317,7 +317,6 @@ impl Contact {
         server.node.hear(Origin::Neighbour(neighbour), lines, &mut all);
         for heard in &all {
             log::debug!(target: server.name.as_str(), "{connection} < {}", Escaped(heard.line()));
-            server.links.get_mut(neighbour).exchange.figures.reports += 1;
             let before = effects.len();
             server.node.obey(heard, now, effects);
             for effect in effects.since(before) {
@@ -328,15 +327,15 @@ impl Contact {
                     Effect::Reply(_) | Effect::Ask { .. } => unreachable!("only clients are answered"),
                 }
             }
+            // What follows is not heard; what came before is passed on.
             if outcome.is_err() {
                 break;
             }
+            server.links.get_mut(neighbour).exchange.figures.reports += 1;
+            server.links.prove(neighbour);
         }
         for (lines, except) in effects.floods() {
             neighbours::flood(event_loop, server, lines, except.filter(|_| is_link));
-        }
-        if outcome.is_ok() {
-            server.links.prove(neighbour);
         }
         outcome
     }

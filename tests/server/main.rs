@@ -18,6 +18,7 @@ mod script;
 mod simulated;
 mod splits;
 mod standin;
+mod together;
 mod topologies;
 mod transcripts;
 mod upstream;

@@ -40,6 +40,8 @@ mod simulated;
 mod splits;
 #[path = "../server/standin.rs"]
 mod standin;
+#[path = "../server/together.rs"]
+mod together;
 #[path = "../server/topologies.rs"]
 mod topologies;
 #[path = "../server/transcripts.rs"]
