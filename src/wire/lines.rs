@@ -377,7 +377,53 @@ mod tests {
         assert!(buffer.is_empty());
     }
 
+    /// How many lines each batch has of so many lines of so many bytes.
+    #[test]
+    fn a_batch_has_limits() {
+        let check = |count: usize, length: usize, expected: &[usize]| {
+            let text = [&*b"a".repeat(length), b"\n"].concat().repeat(count);
+            let (mut lines, mut batch, mut sizes) = (Lines::new(&text, length), Batch::new(), Vec::new());
+            while !lines.rest().is_empty() {
+                lines.fill(&mut batch, |_| true);
+                assert!(batch.iter().all(|line| line.len() == length));
+                sizes.push(batch.len());
+            }
+            assert_eq!(sizes, expected, "{count} lines of {length}");
+        };
+        check(BATCH, 1, &[BATCH]);
+        check(BATCH + 1, 1, &[BATCH, 1]);
+        check(3, BATCH_BYTES / 2, &[2, 1]);
+        check(3, BATCH_BYTES / 2 - 1, &[3]);
+        check(2, BATCH_BYTES, &[1, 1]);
+        check(2, BATCH_BYTES - 1, &[2]);
+    }
+
     proptest! {
+        /// Whatever is taken in batches, waits, or is too long.
+        #[test]
+        fn batches_and_single_lines_are_the_lines(
+            pieces in prop::collection::vec(("[ab\n]{0,40}", 0_usize..9), 0..10),
+        ) {
+            let (mut one_by_one, mut together) = (LineBuffer::new(LIMIT), LineBuffer::new(LIMIT));
+            let (mut expected, mut lines) = (Vec::new(), Vec::new());
+            for (piece, steps) in pieces.iter().map(|(piece, steps)| (piece.as_str(), *steps)).chain([("", usize::MAX)]) {
+                let mut batch = Batch::new();
+                let mut feed = together.feed(piece.as_bytes());
+                for _ in 0..steps {
+                    feed.fill(&mut batch, |line| line.starts_with(b"a"));
+                    prop_assert!(batch.iter().all(|line| line.starts_with(b"a") && line.len() <= LIMIT));
+                    lines.extend(batch.iter().map(|line| [line, &b"\n"[..]].concat()));
+                    if batch.is_empty() && take(&mut feed, 1, &mut lines) == 0 {
+                        break;
+                    }
+                }
+                drop(feed);
+                take(&mut one_by_one.feed(piece.as_bytes()), usize::MAX, &mut expected);
+            }
+            prop_assert_eq!(lines, expected);
+            prop_assert_eq!(together.take_last(), one_by_one.take_last());
+        }
+
         #[test]
         fn any_split_and_any_pauses_give_the_same_lines(
             pieces in prop::collection::vec(("[ab\n]{0,12}", 0_usize..4), 0..20),
