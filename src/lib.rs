@@ -16,8 +16,8 @@
 //!        -> event_loop/channel -> driver/sockets -> socket
 //! ```
 //!
-//! With `--style streams`, `streams/pipe`, `streams/reader` and `server/streaming/session` stand where `server/callbacks/session` and
-//! `wire/lines` do, and what is said leaves by way of `streams/pipe`.
+//! With `--style streams`, `streams/pipe`, `streams/reader` and `server/streaming/session` stand where `server/callbacks/session` does, and
+//! what is said leaves by way of `streams/pipe`.
 //!
 //! # The floors
 //!
@@ -63,7 +63,7 @@
 //! 2. [`wire`]: `lines`, then HTTP.
 //! 3. [`event_loop`]: what asyncio's words are here, and what a turn is; then [`Protocol`](event_loop::Protocol),
 //!    [`Transport`](event_loop::Transport), [`Loop`](event_loop::Loop), [`EventLoop`](event_loop::EventLoop). Its own files:
-//!    `dispatch`; `hub`, `connection`, `channel` with `buffer`; `connecting` with `dial`, `listener`, `schedule` with `timers`;
+//!    `dispatch`; `hub`, `connection`, `channel` with `buffer`; `connecting` with `dial`, `listener`, `schedule` with `timers` and `clock`;
 //!    `panics`, `remote`.
 //! 4. [`driver`]: [`Sockets`](driver::Sockets), which makes the turns, with `stream`, `connected`, `attempts` and `listening`
 //!    (and `socket_file`); `signals`; `pool`, and on it `resolver` and `executor`; [`sim`](driver::sim), the same for tests,
@@ -74,7 +74,7 @@
 //!    by side, `callbacks` and `streaming`: `session`, `peer`, `lookup`.
 //! 7. [`places`]: `question`, `api` with `key`, `answer`, and `mapping` with `layout`; then the built-in data that stands in for
 //!    Google: `gazetteer`, `standin`, and `faults` with `plan`, which `server::standin` plays.
-//! 8. [`cli`]: how it is started, and the demo.
+//! 8. [`cli`]: how it is started, the demo, and the load that measures a server.
 //!
 //! # A server of one's own
 //!

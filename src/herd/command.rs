@@ -3,8 +3,6 @@
 //! White space is exactly space, `\t`, `\r`, `\n`, `\f` and `\v`; any other byte, UTF-8 or not, may stand in a client
 //! ID. Nothing is copied and nothing is known here: whether a client exists is the node's question.
 
-use memchr::memchr;
-
 use crate::herd::decimal::{Decimal, EACH, word_at, write_number};
 use crate::herd::position::Position;
 use crate::herd::timestamp::Timestamp;
@@ -191,12 +189,6 @@ pub(super) fn split_client(text: &[u8]) -> Option<(&[u8], &[u8])> {
     }
     let (client, rest) = text.split_at(end);
     (1..=CLIENT_LIMIT).contains(&client.len()).then_some((client, rest.strip_prefix(b" ")?))
-}
-
-/// What is before the first space, and what after it.
-pub(super) fn split_field(line: &[u8]) -> Option<(&[u8], &[u8])> {
-    let end = memchr(b' ', line)?;
-    Some((&line[..end], &line[end + 1..]))
 }
 
 /// Whether `byte` separates fields.

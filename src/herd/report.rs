@@ -5,7 +5,9 @@
 
 use std::cmp::Ordering;
 
-use crate::herd::command::{Iamat, split_client, split_field};
+use memchr::memchr;
+
+use crate::herd::command::{Iamat, split_client};
 use crate::herd::name::ServerName;
 use crate::herd::position::Position;
 use crate::herd::timestamp::{Difference, Timestamp};
@@ -141,6 +143,12 @@ impl PartialEq for Report<'_> {
 }
 
 impl Eq for Report<'_> {}
+
+/// What is before the first space, and what after it.
+fn split_field(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = memchr(b' ', line)?;
+    Some((&line[..end], &line[end + 1..]))
+}
 
 fn client_start(origin: &[u8], difference_length: usize) -> usize {
     ORIGIN_START + origin.len() + 1 + difference_length + 1
