@@ -13,6 +13,7 @@ use proxy_herd::herd::node::{Effect, Effects, NeighbourId, Node, Origin};
 use proxy_herd::herd::report::Report;
 use proxy_herd::herd::timestamp::Timestamp;
 use proxy_herd::herd::topology::Limits;
+use proxy_herd::wire::lines::{BATCH, Batch};
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
@@ -31,7 +32,7 @@ proptest! {
             for (line, now) in &said {
                 alone.handle(from, line, *now, &mut expected);
             }
-            let lines: ArrayVec<&[u8], BATCH> = said.iter().map(|(line, _)| line.as_slice()).collect();
+            let lines: Batch<'_> = said.iter().map(|(line, _)| line.as_slice()).collect();
             let mut heard = ArrayVec::new();
             together.hear(from, &lines, &mut heard);
             for (heard, (line, now)) in heard.iter().zip(&said) {
@@ -137,4 +138,3 @@ fn timestamp(second: u8) -> Timestamp {
 
 const SEED: u64 = 7;
 const CLIENTS: usize = 16;
-const BATCH: usize = 16;
