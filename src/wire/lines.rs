@@ -1,4 +1,4 @@
-//! Bytes to whole lines, with a limit, never scanning a byte twice.
+//! Bytes to whole lines, with a limit, never scanning a byte twice while its line is incomplete.
 //!
 //! A line ends with `\n`, which is not part of it. Lines that lie whole in what was received are handed out in place;
 //! only what must wait is copied: an unfinished line, or the lines that a consumer has stopped before. It does not
