@@ -24,7 +24,7 @@ pub(super) enum For {
 /// Those who wait; all who wait for the same kind of news are woken together.
 #[derive(Default)]
 pub(super) struct Watchers {
-    /// There is seldom more than one.
+    /// There is seldom more than one. Who left is kept, as it comes again, most likely: to clone a waker each time costs more.
     first: Option<Watcher>,
     more: Vec<Watcher>,
     /// How many there were so far.
@@ -34,34 +34,48 @@ pub(super) struct Watchers {
 struct Watcher {
     kind: For,
     ticket: u32,
+    /// It has not left.
+    is_here: bool,
     waker: Waker,
 }
 
 impl Watchers {
     /// All of a kind, to be woken.
     pub(super) fn take(&mut self, kind: For) -> impl Iterator<Item = Waker> + use<> {
-        let first = self.first.take_if(|first| first.kind == kind);
+        let first = self.first.take_if(|first| first.is_here && first.kind == kind);
         let more: Vec<_> = self.more.extract_if(.., |other| other.kind == kind).collect();
         first.into_iter().chain(more).map(|watcher| watcher.waker)
     }
 
-    /// One more; its ticket.
-    fn add(&mut self, kind: For, waker: Waker) -> u32 {
+    /// One more; its ticket, and whose place it takes.
+    fn add(&mut self, kind: For, waker: &Waker) -> (u32, Option<Watcher>) {
         self.tickets = self.tickets.wrapping_add(1);
-        let watcher = Watcher { kind, ticket: self.tickets, waker };
-        match &mut self.first {
-            Some(_) => self.more.push(watcher),
-            none => *none = Some(watcher),
-        }
-        self.tickets
+        let ticket = self.tickets;
+        let watcher = |waker| Watcher { kind, ticket, is_here: true, waker };
+        let left = match &mut self.first {
+            Some(first) if first.is_here => {
+                self.more.push(watcher(waker.clone()));
+                None
+            }
+            Some(first) if first.waker.will_wake(waker) => {
+                (first.kind, first.ticket, first.is_here) = (kind, ticket, true);
+                None
+            }
+            place => place.replace(watcher(waker.clone())),
+        };
+        (ticket, left)
     }
 
-    /// Takes one out, unless it was woken.
+    /// One leaves, unless it was woken; what is to be dropped of it.
     fn remove(&mut self, ticket: u32) -> Option<Watcher> {
-        self.first.take_if(|first| first.ticket == ticket).or_else(|| {
-            let place = self.more.iter().position(|other| other.ticket == ticket)?;
-            Some(self.more.swap_remove(place))
-        })
+        if let Some(first) = &mut self.first
+            && first.ticket == ticket
+        {
+            first.is_here = false;
+            return None;
+        }
+        let place = self.more.iter().position(|other| other.ticket == ticket)?;
+        Some(self.more.swap_remove(place))
     }
 }
 
@@ -86,14 +100,16 @@ impl<R, F: FnMut(&mut Ends) -> Poll<R>> Future for Watch<'_, F> {
         if let ready @ Poll::Ready(_) = (watch.check)(&mut ends) {
             return ready;
         }
-        drop(ends);
-        watch.leave();
-        let mut ends = watch.pipe.ends_mut();
-        watch.ticket = Some(ends.watchers.add(watch.kind, context.waker().clone()));
+        let before = watch.ticket.take().and_then(|ticket| ends.watchers.remove(ticket));
+        let (ticket, left) = ends.watchers.add(watch.kind, context.waker());
+        watch.ticket = Some(ticket);
         if watch.kind == For::Room {
             // There may be some by now: not all that changes it is told.
             watch.pipe.list(&mut ends);
         }
+        // Not while the pipe is borrowed.
+        drop(ends);
+        drop((before, left));
         Poll::Pending
     }
 }

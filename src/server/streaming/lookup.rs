@@ -62,8 +62,8 @@ async fn converse(talk: &mut Talk<Places>, reader: &mut StreamReader, writer: &S
 struct Places;
 
 impl Party for Places {
-    fn farewell(self, event_loop: &mut Loop<'_, Servers>, servers: &mut Servers, lost: Lost) {
-        servers.lookups.lost(event_loop, lost);
+    fn farewell(self) -> impl FnOnce(&mut Loop<'_, Servers>, &mut Servers, Lost) + 'static {
+        |event_loop, servers, lost| servers.lookups.lost(event_loop, lost)
     }
 }
 

@@ -147,7 +147,7 @@ async fn catch_up(handle: &Handle<Servers>, writer: &StreamWriter) -> Infallible
 }
 
 impl Party for Contact {
-    fn farewell(self, event_loop: &mut Loop<'_, Servers>, servers: &mut Servers, lost: Lost) {
-        Contact::farewell(&self, event_loop, servers, lost);
+    fn farewell(self) -> impl FnOnce(&mut Loop<'_, Servers>, &mut Servers, Lost) + 'static {
+        move |event_loop, servers, lost| Contact::farewell(&self, event_loop, servers, lost)
     }
 }

@@ -9,7 +9,6 @@
 
 use std::future::Future;
 use std::io;
-use std::rc::Rc;
 use std::time::Instant;
 
 use memchr::memchr;
@@ -30,17 +29,18 @@ pub(in crate::server) fn serve(
     writer: StreamWriter,
 ) -> impl Future<Output = io::Result<()>> {
     let patience = handle.sleep(IDLE_TIME);
-    let guest = Guest { client: Client::new(server), reader };
-    let talk = Talk::new(handle, writer.id(), writer.peer().ip(), guest);
-    let mut session = Session { talk, writer: Rc::new(writer), patience, begun: None };
+    let (id, peer) = (writer.id(), writer.peer().ip());
+    let talk = Talk::new(handle, id, peer, Guest { client: Client::new(server), writer, reader });
+    let mut session = Session { talk, patience, begun: None };
     async move {
         match session.converse().await {
-            Ok(Leave::Close) => session.writer.close(),
-            Ok(Leave::CloseSlowly) => session.writer.close_slowly(GOODBYE_TIME),
+            Ok(Leave::Close) => session.writer().close(),
+            Ok(Leave::CloseSlowly) => session.writer().close_slowly(GOODBYE_TIME),
             // It may not stay, or is lost, or was too slow.
-            Err(_) => session.writer.abort(),
+            Err(_) => session.writer().abort(),
         }
-        session.talk.end(session.writer.wait_closed().await);
+        let how = session.writer().wait_closed().await;
+        session.talk.end(how);
         Ok(())
     }
 }
@@ -48,15 +48,15 @@ pub(in crate::server) fn serve(
 /// One client.
 struct Session {
     talk: Talk<Guest>,
-    writer: Rc<StreamWriter>,
     patience: Sleep,
     /// When the line began that is not complete.
     begun: Option<Instant>,
 }
 
-/// What is lent to calls: what it says is carried out where it lies.
+/// What is lent to calls: what it says is carried out where it lies, and answered there.
 struct Guest {
     client: Client,
+    writer: StreamWriter,
     reader: StreamReader,
 }
 
@@ -95,12 +95,12 @@ impl Session {
 
     /// Lets the client in, if it may stay.
     async fn welcome(&mut self) -> io::Result<()> {
-        let (id, peer) = (self.talk.id(), self.writer.peer().ip().expect("clients come over TCP"));
+        let (id, peer) = (self.talk.id(), self.writer().peer().ip().expect("clients come over TCP"));
         if !self.talk.lend(move |guest, event_loop, servers| guest.client.admit(event_loop, servers, id, peer)).await {
             return Err(io::ErrorKind::ConnectionRefused.into());
         }
         self.talk.party_mut().reader.set_limit(CLIENT_LINE);
-        self.writer.set_close_timeout(STALL_TIME);
+        self.writer().set_close_timeout(STALL_TIME);
         Ok(())
     }
 
@@ -141,8 +141,8 @@ impl Session {
 
     /// Waits until the client says something, unless it is owed too much, or until somebody wakes us.
     async fn hear(&mut self) -> io::Result<Heard> {
-        let Self { talk, writer, patience, begun } = self;
-        let (Guest { client, reader }, handle) = talk.parts();
+        let Self { talk, patience, begun } = self;
+        let (Guest { client, writer, reader }, handle) = talk.parts();
         if !client.has_room() {
             writer.woken().await;
             return Ok(Heard::Woken);
@@ -156,8 +156,8 @@ impl Session {
     /// Carries out the lines in the first `count` bytes of the reader, as long as the client may be heard, and says what comes of
     /// it; how many bytes they were.
     async fn obey(&mut self, count: usize) -> io::Result<usize> {
-        let (id, writer) = (self.talk.id(), Rc::clone(&self.writer));
-        let lent = self.talk.lend(move |Guest { client, reader }, event_loop, servers| {
+        let id = self.talk.id();
+        let lent = self.talk.lend(move |Guest { client, writer, reader }, event_loop, servers| {
             let (mut said, room) = (0, room(event_loop, id));
             let (mut lines, mut batch) = (Lines::new(&reader.buffered()[..count], CLIENT_LINE), Batch::new());
             while client.has_room() && said <= room {
@@ -200,13 +200,13 @@ impl Session {
     /// Says what had to wait and need not any more.
     async fn answer(&mut self) -> io::Result<()> {
         while !self.talk.party().client.is_answered() {
-            let (id, writer) = (self.talk.id(), Rc::clone(&self.writer));
+            let id = self.talk.id();
             let lent = self.talk.lend(move |guest, event_loop, servers| {
                 let (mut said, room) = (0, room(event_loop, id));
                 while said <= room
                     && let Some(reply) = guest.client.next_reply(servers, id)
                 {
-                    writer.write(&reply);
+                    guest.writer.write(&reply);
                     said += reply.len();
                 }
                 said
@@ -226,14 +226,14 @@ impl Session {
             if self.talk.party().client.is_answered() {
                 return Ok(());
             }
-            self.writer.woken().await;
+            self.writer().woken().await;
             self.look().await?;
         }
     }
 
     /// Somebody has woken us: an answer of Places has come, or the server stops, which is the result. Or the client is gone.
     async fn look(&mut self) -> io::Result<bool> {
-        if self.writer.is_closing() {
+        if self.writer().is_closing() {
             return Err(io::ErrorKind::ConnectionReset.into());
         }
         let id = self.talk.id();
@@ -246,14 +246,14 @@ impl Session {
 
     /// Says what there is to say, and waits while the client does not read.
     async fn say(&mut self, reply: &[u8]) -> io::Result<()> {
-        self.writer.write(reply);
+        self.writer().write(reply);
         self.drain().await
     }
 
     /// Waits while the client does not read.
     async fn drain(&mut self) -> io::Result<()> {
         self.patience.reset(self.talk.handle().now() + STALL_TIME);
-        if let Ok(outcome) = self.patience.timeout(self.writer.drain()).await {
+        if let Ok(outcome) = self.patience.timeout(self.talk.party().writer.drain()).await {
             return outcome;
         }
         let id = self.talk.id();
@@ -263,6 +263,10 @@ impl Session {
         });
         lent.await;
         Err(Elapsed.into())
+    }
+
+    fn writer(&self) -> &StreamWriter {
+        &self.talk.party().writer
     }
 }
 
@@ -301,7 +305,8 @@ async fn next_lines(
 }
 
 impl Party for Guest {
-    fn farewell(self, event_loop: &mut Loop<'_, Servers>, servers: &mut Servers, lost: Lost) {
-        self.client.farewell(event_loop, servers, lost);
+    fn farewell(self) -> impl FnOnce(&mut Loop<'_, Servers>, &mut Servers, Lost) + 'static {
+        let client = self.client;
+        move |event_loop, servers, lost| client.farewell(event_loop, servers, lost)
     }
 }

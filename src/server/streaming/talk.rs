@@ -16,8 +16,8 @@ use crate::streams::Handle;
 
 /// One that is talked with.
 pub(super) trait Party: 'static {
-    /// The connection is gone.
-    fn farewell(self, event_loop: &mut Loop<'_, Servers>, servers: &mut Servers, lost: Lost);
+    /// The connection is gone: what is to be done then. What the task had of it is dropped here, and not later.
+    fn farewell(self) -> impl FnOnce(&mut Loop<'_, Servers>, &mut Servers, Lost) + 'static;
 }
 
 /// One conversation. In a box, as it moves with every call.
@@ -98,7 +98,8 @@ impl<P: Party> Drop for Lent<P> {
             self.why = Some(io::Error::other("its task has panicked"));
         }
         let lost = Lost { id: self.id, peer: self.peer, why: self.why.take() };
-        self.handle.call_soon(move |event_loop, servers| party.farewell(event_loop, servers, lost));
+        let farewell = party.farewell();
+        self.handle.call_soon(move |event_loop, servers| farewell(event_loop, servers, lost));
     }
 }
 
