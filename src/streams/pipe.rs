@@ -285,6 +285,20 @@ impl Pipe {
         self.list(&mut ends);
     }
 
+    /// The same for who has the loop at hand: straight to the transport, unless something waits for it before.
+    pub(super) fn write_through<S>(self: &Rc<Self>, event_loop: &mut Loop<'_, S>, data: &[u8]) {
+        let mut ends = self.ends_mut();
+        if ends.listed {
+            drop(ends);
+            return self.write(data);
+        }
+        let Some(mut transport) = ends.id.and_then(|id| event_loop.transport(id)) else { return };
+        transport.write(data);
+        let waiting = ends.measure(&transport);
+        drop(ends);
+        wake_all(waiting);
+    }
+
     pub(super) fn wish(self: &Rc<Self>, wish: Wish) {
         let mut ends = self.ends_mut();
         if ends.is_lost() {

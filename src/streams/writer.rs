@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::pipe::{Phase, Pipe, Wish};
 use super::reader::StreamReader;
 use super::watch::For;
-use crate::event_loop::{Address, ConnId, StartTls};
+use crate::event_loop::{Address, ConnId, Loop, StartTls};
 
 /// What is sent to a connection's peer: asyncio's
 /// [`StreamWriter`](https://docs.python.org/3/library/asyncio-stream.html#streamwriter).
@@ -56,6 +56,11 @@ impl StreamWriter {
     /// `close` or `write_eof`, and once the connection is lost, it is dropped. asyncio: `write`.
     pub fn write(&self, data: &[u8]) {
         self.pipe.write(data);
+    }
+
+    /// The same from within a [call](super::Handle::call), which has the loop at hand: nothing is copied twice.
+    pub(crate) fn write_through<S>(&self, event_loop: &mut Loop<'_, S>, data: &[u8]) {
+        self.pipe.write_through(event_loop, data);
     }
 
     /// The same as writing each part. asyncio: `writelines`.

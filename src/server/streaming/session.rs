@@ -167,7 +167,7 @@ impl Session {
                     batch.push(line);
                 }
                 let replies = client.obey(event_loop, servers, id, &batch);
-                writer.write(&replies);
+                writer.write_through(event_loop, &replies);
                 said += replies.len();
             }
             let done = count - lines.rest().len();
@@ -206,7 +206,7 @@ impl Session {
                 while said <= room
                     && let Some(reply) = guest.client.next_reply(servers, id)
                 {
-                    guest.writer.write(&reply);
+                    guest.writer.write_through(event_loop, &reply);
                     said += reply.len();
                 }
                 said
