@@ -413,4 +413,4 @@ impl Sockets {
 
 /// How many events one poll reports; the rest comes with the next. Not more: what a turn has read and written for its connections is
 /// to be in the processor's cache still when it is sent.
-const EVENTS: usize = 64;
+const EVENTS: usize = 32;
