@@ -149,11 +149,8 @@ impl<S> Hub<S> {
         if let Err(error) = connection.write(data, &mut self.spares) {
             return self.end(id, Some(error));
         }
-        // As `touched`, which would have to find it again: this is done for each message.
-        if connection.becomes_dirty() {
-            self.dirty.push_back(id);
-        }
-        if connection.update_flow() {
+        // Not `touched`, which would have to find it again: this is done for each message.
+        if list(connection, id, &mut self.dirty) {
             self.unsettle(id);
         }
     }
@@ -171,10 +168,7 @@ impl<S> Hub<S> {
     /// Something may wait to be sent: has the driver, and perhaps the protocol, look at it.
     pub(super) fn touched(&mut self, id: ConnId) {
         let Some(connection) = living(&mut self.connections, id) else { return };
-        if connection.becomes_dirty() {
-            self.dirty.push_back(id);
-        }
-        if connection.update_flow() {
+        if list(connection, id, &mut self.dirty) {
             self.unsettle(id);
         }
     }
@@ -371,6 +365,14 @@ impl<S> Hub<S> {
             self.ready.push_back(Ready::Wake(id));
         }
     }
+}
+
+/// Puts a connection on the list of those that have something to send, if it has; true if its protocol is owed a call.
+fn list(connection: &mut Connection, id: ConnId, dirty: &mut VecDeque<ConnId>) -> bool {
+    if connection.becomes_dirty() {
+        dirty.push_back(id);
+    }
+    connection.update_flow()
 }
 
 /// The connection of that name, over or not; with the table alone borrowed, not the whole hub.

@@ -170,25 +170,20 @@ impl Bound {
 #[inline]
 pub(super) fn split_client(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let mut end = 0;
-    // After the end of the text there are zeros, so this ends.
-    while text.get(end).is_some_and(|byte| *byte != b' ') {
+    loop {
         // All white space is among the bytes up to a space, which are looked for in eight bytes at once: the lowest is found.
         let word = word_at(text, end);
         let found = word.wrapping_sub(EACH * 0x21) & !word & (EACH * 0x80);
         end += found.trailing_zeros() as usize / 8;
-        match text.get(end) {
-            Some(byte) if found != 0 && *byte != b' ' => {
-                if is_white_space(*byte) {
-                    return None;
-                }
-                // Another control byte: an ID may have it.
-                end += 1;
-            }
-            _ => {}
+        match *text.get(end)? {
+            _ if found == 0 => {}
+            b' ' => break,
+            byte if is_white_space(byte) => return None,
+            // Another control byte: an ID may have it.
+            _ => end += 1,
         }
     }
-    let (client, rest) = text.split_at(end);
-    (1..=CLIENT_LIMIT).contains(&client.len()).then_some((client, rest.strip_prefix(b" ")?))
+    (1..=CLIENT_LIMIT).contains(&end).then(|| (&text[..end], &text[end + 1..]))
 }
 
 /// Whether `byte` separates fields.

@@ -86,9 +86,6 @@ impl<'a> Hello<'a> {
     }
 }
 
-/// How the AT line of a report begins.
-pub const REPORT: &[u8] = b"AT ";
-
 /// The line that asks whether the other side is there.
 pub const PING: &[u8] = b"PING\n";
 

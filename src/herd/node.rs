@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use arrayvec::ArrayVec;
 
-use self::effects::Entry;
 use crate::herd::command::{Command, Iamat, Whatsat, trim};
 use crate::herd::directory::{Directory, Merged, Seat};
 use crate::herd::name::ServerName;
@@ -102,7 +101,7 @@ impl Node {
             What::Nothing => {}
             What::Unknown(command) => effects.refuse(command),
             What::Report(neighbour, report, seat) => self.learn(*neighbour, report, *seat, effects),
-            What::Malformed => effects.entries.push(Entry::Violation(MALFORMED)),
+            What::Malformed => effects.object(MALFORMED),
         }
     }
 
@@ -140,30 +139,22 @@ impl Node {
     }
 
     fn locate(&mut self, iamat: &Iamat<'_>, seat: Seat, now: Timestamp, effects: &mut Effects) {
-        let start = effects.text.len();
-        let report = Report::write(&mut effects.text, &self.name, iamat, now);
-        let merged = self.directory.merge_strictly_newer(seat, &report);
-        let line = effects.end_line(start);
-        if merged == Merged::Fresh {
-            effects.entries.push(Entry::Flood { line, except: None });
-        }
-        effects.entries.push(Entry::Reply(line));
+        effects.answer(|text| {
+            let report = Report::write(text, &self.name, iamat, now);
+            self.directory.merge_strictly_newer(seat, &report) == Merged::Fresh
+        });
     }
 
     fn look_around(&self, whatsat: &Whatsat<'_>, line: &[u8], effects: &mut Effects) {
         match self.directory.find(whatsat.client) {
-            Some(report) => {
-                let report = effects.line(&[report.line()]);
-                effects.entries.push(Entry::Ask { report, radius: whatsat.radius, bound: whatsat.bound });
-            }
+            Some(report) => effects.ask(report.line(), whatsat.radius, whatsat.bound),
             None => effects.refuse(trim(line)),
         }
     }
 
     fn learn(&mut self, neighbour: NeighbourId, report: &Report<'_>, seat: Seat, effects: &mut Effects) {
         if self.directory.merge_at(seat, report) == Merged::Fresh || !Rule::DuplicateSuppression.holds() {
-            let line = effects.line(&[report.line()]);
-            effects.entries.push(Entry::Flood { line, except: Some(neighbour) });
+            effects.pass_on(report.line(), neighbour);
         }
     }
 }

@@ -31,9 +31,12 @@ impl<'a> Report<'a> {
     /// The longest AT line, in bytes without its `\n`: room for what any command can make.
     pub const LIMIT: usize = 8192;
 
+    /// How each AT line begins.
+    pub const START: &'static [u8] = b"AT ";
+
     /// Takes `line` for a report, as strictly as servers write them; `None` if it is not one.
     pub fn parse(line: &'a [u8]) -> Option<Self> {
-        let rest = line.strip_prefix(b"AT ").filter(|_| line.len() <= Self::LIMIT)?;
+        let rest = line.strip_prefix(Self::START).filter(|_| line.len() <= Self::LIMIT)?;
         let (origin, rest) = split_field(rest)?;
         let (difference, rest) = split_field(rest)?;
         let (client, rest) = split_client(rest)?;
@@ -56,7 +59,7 @@ impl<'a> Report<'a> {
     pub fn write(text: &'a mut Vec<u8>, origin: &ServerName, iamat: &Iamat<'a>, now: Timestamp) -> Self {
         let origin = origin.as_str().as_bytes();
         let start = text.len();
-        text.extend_from_slice(b"AT ");
+        text.extend_from_slice(Self::START);
         text.extend_from_slice(origin);
         text.push(b' ');
         let difference_start = text.len();
@@ -154,7 +157,7 @@ fn client_start(origin: &[u8], difference_length: usize) -> usize {
     ORIGIN_START + origin.len() + 1 + difference_length + 1
 }
 
-const ORIGIN_START: usize = "AT ".len();
+const ORIGIN_START: usize = Report::START.len();
 
 #[cfg(test)]
 mod tests {

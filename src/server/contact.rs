@@ -22,6 +22,7 @@ use crate::event_loop::{ConnId, Loop, Lost};
 use crate::herd::link::{self, Hello, LinkLine};
 use crate::herd::name::ServerName;
 use crate::herd::node::{Effect, NeighbourId, Origin};
+use crate::herd::report::Report;
 use crate::herd::timestamp::Timestamp;
 use crate::wire::escaped::Escaped;
 use crate::wire::lines::Batch;
@@ -95,7 +96,7 @@ impl Contact {
 
     /// The next of the lines that may be [learnt](Self::learn) together: reports.
     pub(super) fn may_be_next(&self, line: &[u8]) -> bool {
-        matches!(self.phase, Phase::Up(_)) && line.starts_with(link::REPORT)
+        matches!(self.phase, Phase::Up(_)) && line.starts_with(Report::START)
     }
 
     /// Takes in lines that may.

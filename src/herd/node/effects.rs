@@ -37,8 +37,8 @@ pub enum Effect<'a> {
 /// what a batch needs, it allocates nothing.
 #[derive(Default)]
 pub struct Effects {
-    pub(super) text: Vec<u8>,
-    pub(super) entries: Vec<Entry>,
+    text: Vec<u8>,
+    entries: Vec<Entry>,
 }
 
 impl Effects {
@@ -105,19 +105,38 @@ impl Effects {
     }
 
     pub(super) fn refuse(&mut self, command: &[u8]) {
-        let reply = self.line(&[b"? ", command]);
+        let reply = self.line(|text| [b"? ", command].iter().for_each(|part| text.extend_from_slice(part)));
         self.entries.push(Entry::Reply(reply));
     }
 
-    /// Appends a line made of `parts`.
-    pub(super) fn line(&mut self, parts: &[&[u8]]) -> Span {
-        let start = self.text.len();
-        parts.iter().for_each(|part| self.text.extend_from_slice(part));
-        self.end_line(start)
+    /// A reply is what `write` appends, without its `\n`; it is flooded first if that says so.
+    pub(super) fn answer(&mut self, write: impl FnOnce(&mut Vec<u8>) -> bool) {
+        let mut is_news = false;
+        let line = self.line(|text| is_news = write(text));
+        if is_news {
+            self.entries.push(Entry::Flood { line, except: None });
+        }
+        self.entries.push(Entry::Reply(line));
     }
 
-    /// Ends the line that began at `start`.
-    pub(super) fn end_line(&mut self, start: usize) -> Span {
+    pub(super) fn pass_on(&mut self, report: &[u8], from: NeighbourId) {
+        let line = self.line(|text| text.extend_from_slice(report));
+        self.entries.push(Entry::Flood { line, except: Some(from) });
+    }
+
+    pub(super) fn ask(&mut self, report: &[u8], radius: Radius, bound: Bound) {
+        let report = self.line(|text| text.extend_from_slice(report));
+        self.entries.push(Entry::Ask { report, radius, bound });
+    }
+
+    pub(super) fn object(&mut self, why: &'static str) {
+        self.entries.push(Entry::Violation(why));
+    }
+
+    /// A line of what `write` appends.
+    fn line(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Span {
+        let start = self.text.len();
+        write(&mut self.text);
         self.text.push(b'\n');
         Span { start, end: self.text.len() }
     }
@@ -128,7 +147,7 @@ impl Effects {
 }
 
 /// An [`Effect`] whose bytes are in [`Effects::text`].
-pub(super) enum Entry {
+enum Entry {
     Reply(Span),
     Flood { line: Span, except: Option<NeighbourId> },
     Ask { report: Span, radius: Radius, bound: Bound },
@@ -136,7 +155,7 @@ pub(super) enum Entry {
 }
 
 #[derive(Clone, Copy)]
-pub(super) struct Span {
+struct Span {
     start: usize,
     end: usize,
 }
